@@ -1,0 +1,177 @@
+/* bpf.h - an assembler for seccomp filters (seccomp(2), Linux Documentation/userspace-api/seccomp_filter.rst) */
+#ifndef BPF_H
+#define BPF_H
+
+#include "kernel.h"
+
+#include <linux/filter.h>
+
+/* A filter is a table of rows: "when this call's arguments look like this, return that". The first row of a call that
+ * matches decides; a call without a matching row is allowed. int arguments are compared on their low 32 bits, as the
+ * kernel itself reads them; pointers on both halves. */
+enum bpf_test {
+    BPF_ALWAYS,  /* ends the list of conditions */
+    BPF_EQUAL,   /* (low 32 bits & mask) == value */
+    BPF_ANY_BIT, /* (low 32 bits & mask) != 0 */
+    BPF_NONZERO, /* any of the 64 bits */
+};
+
+enum { BPF_CONDITIONS = 3, BPF_INSTRUCTIONS = 1024, BPF_ROWS = 160, BPF_X32_BIT = 0x40000000 };
+
+struct bpf_condition {
+    enum bpf_test test;
+    unsigned argument; /* 0..5 */
+    uint32_t mask, value;
+};
+
+struct bpf_row {
+    int number;      /* the call's; negative rows are skipped */
+    uint32_t result; /* SECCOMP_RET_*, with its data */
+    struct bpf_condition conditions[BPF_CONDITIONS];
+};
+
+struct bpf_program {
+    struct sock_filter code[BPF_INSTRUCTIONS];
+    unsigned len;
+    bool overflow; /* sticky: the program is unusable */
+};
+
+static void bpf_emit(struct bpf_program *program, uint16_t code, unsigned jump_true, unsigned jump_false, uint32_t k)
+{
+    if (program->len == BPF_INSTRUCTIONS || jump_true > UINT8_MAX || jump_false > UINT8_MAX) {
+        program->overflow = true;
+        return;
+    }
+    program->code[program->len++] = (struct sock_filter){code, (uint8_t)jump_true, (uint8_t)jump_false, k};
+}
+
+static void bpf_load(struct bpf_program *program, size_t offset)
+{
+    bpf_emit(program, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
+}
+
+static void bpf_return(struct bpf_program *program, uint32_t result)
+{
+    bpf_emit(program, BPF_RET | BPF_K, 0, 0, result);
+}
+
+static unsigned bpf_condition_len(const struct bpf_condition *c)
+{
+    switch (c->test) {
+    case BPF_ALWAYS:
+        return 0;
+    case BPF_EQUAL:
+        return c->mask == UINT32_MAX ? 2 : 3;
+    case BPF_ANY_BIT:
+        return 2;
+    case BPF_NONZERO:
+        return 4;
+    }
+    return 0;
+}
+
+/* Falls through when the condition holds, else jumps over what is left of the row. */
+static void bpf_emit_condition(struct bpf_program *program, const struct bpf_condition *c, unsigned left)
+{
+    size_t low = offsetof(struct seccomp_data, args) + 8 * (size_t)c->argument; /* both machines are little endian */
+
+    switch (c->test) {
+    case BPF_ALWAYS:
+        return;
+    case BPF_EQUAL:
+        bpf_load(program, low);
+        if (c->mask != UINT32_MAX)
+            bpf_emit(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, c->mask);
+        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, left, c->value);
+        return;
+    case BPF_ANY_BIT:
+        bpf_load(program, low);
+        bpf_emit(program, BPF_JMP | BPF_JSET | BPF_K, 0, left, c->mask);
+        return;
+    case BPF_NONZERO:
+        bpf_load(program, low);
+        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0);
+        bpf_load(program, low + 4);
+        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, left, 0, 0);
+        return;
+    }
+}
+
+static void bpf_emit_row(struct bpf_program *program, const struct bpf_row *row)
+{
+    unsigned left = 1; /* the return */
+
+    for (size_t i = 0; i < BPF_CONDITIONS; i++)
+        left += bpf_condition_len(&row->conditions[i]);
+    for (size_t i = 0; i < BPF_CONDITIONS; i++) {
+        left -= bpf_condition_len(&row->conditions[i]);
+        bpf_emit_condition(program, &row->conditions[i], left);
+    }
+    bpf_return(program, row->result);
+}
+
+/* rows[first..last) are sorted by number. A binary search over the numbers: the kernel runs a new filter once for every
+ * call number it knows, so its cost counts at start. Jumps over a subtree are JA, which has 32 bits. */
+static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *rows, size_t first, size_t last)
+{
+    size_t middle = first + (last - first) / 2;
+
+    while (middle > first && rows[middle].number == rows[middle - 1].number)
+        middle--;
+    if (middle == first) /* the lower half is one number: try the upper end of that number instead */
+        while (middle < last && rows[middle].number == rows[first].number)
+            middle++;
+    if (middle == last) {
+        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, (uint32_t)rows[first].number);
+        bpf_return(program, SECCOMP_RET_ALLOW);
+        for (size_t i = first; i < last; i++)
+            bpf_emit_row(program, &rows[i]);
+        if (rows[last - 1].conditions[0].test != BPF_ALWAYS)
+            bpf_return(program, SECCOMP_RET_ALLOW);
+        return;
+    }
+    bpf_emit(program, BPF_JMP | BPF_JGE | BPF_K, 0, 1, (uint32_t)rows[middle].number);
+    unsigned jump = program->len;
+    bpf_emit(program, BPF_JMP | BPF_JA, 0, 0, 0);
+    bpf_emit_search(program, rows, first, middle);
+    if (!program->overflow)
+        program->code[jump].k = program->len - jump - 1;
+    bpf_emit_search(program, rows, middle, last);
+}
+
+/* Assemble the filter of one machine from n rows; they are sorted in place (stable, negative numbers dropped). Another
+ * ABI's calls kill the process; -1, which a tracer leaves behind, stays ENOSYS. 0, or -E2BIG when it does not fit. */
+static int bpf_assemble(struct bpf_program *program, enum machine machine, struct bpf_row *rows, size_t n)
+{
+    uint32_t arch = machine == MACHINE_X86_64 ? AUDIT_ARCH_X86_64 : AUDIT_ARCH_AARCH64;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) { /* insertion sort: stable, and the table is short and nearly sorted */
+        struct bpf_row row = rows[i];
+        size_t at = kept;
+
+        if (row.number < 0)
+            continue;
+        for (; at > 0 && rows[at - 1].number > row.number; at--)
+            rows[at] = rows[at - 1];
+        rows[at] = row;
+        kept++;
+    }
+    program->len = 0;
+    program->overflow = false;
+    bpf_load(program, offsetof(struct seccomp_data, arch));
+    bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, arch);
+    bpf_return(program, SECCOMP_RET_KILL_PROCESS);
+    bpf_load(program, offsetof(struct seccomp_data, nr));
+    bpf_emit(program, BPF_JMP | BPF_JGE | BPF_K, 0, 3, BPF_X32_BIT); /* x32, where there is one; nothing elsewhere */
+    bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, UINT32_MAX);
+    bpf_return(program, SECCOMP_RET_KILL_PROCESS);
+    bpf_return(program, SECCOMP_RET_ERRNO | ENOSYS);
+    if (kept > 0)
+        bpf_emit_search(program, rows, 0, kept);
+    else
+        bpf_return(program, SECCOMP_RET_ALLOW);
+    return program->overflow ? -E2BIG : 0;
+}
+
+#endif

@@ -1,0 +1,172 @@
+/* kernel.h - the kernel's interface where libc has none: newer constants, syscall numbers of both machines, raw wrappers (syscalls(2)) */
+#ifndef KERNEL_H
+#define KERNEL_H
+
+#include "base.h"
+
+#include <linux/audit.h>
+#include <linux/ioctl.h>
+#include <linux/seccomp.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+/* Newer than the oldest headers we build with. */
+enum {
+    KERNEL_PIDFD_THREAD = 0200,   /* pidfd_open(2), Linux 6.9: O_EXCL */
+    KERNEL_SO_COOKIE = 57,        /* socket(7) */
+    KERNEL_SO_ZEROCOPY = 60,      /* socket(7) */
+    KERNEL_IPPROTO_MPTCP = 262,   /* include/uapi/linux/in.h */
+    KERNEL_MSG_ZEROCOPY = 0x4000000,
+    KERNEL_MSG_FASTOPEN = 0x20000000,
+    KERNEL_CMSG_MAX = 20480, /* net.core.optmem_max as it was until 6.9; more is ENOBUFS */
+};
+
+#define KERNEL_WAIT_KILLABLE_RECV (1UL << 5)                       /* seccomp(2), Linux 5.19 */
+#define KERNEL_NOTIF_SET_FLAGS SECCOMP_IOW(4, uint64_t)            /* seccomp_unotify(2), Linux 6.6 */
+#define KERNEL_NOTIF_SYNC_WAKE_UP 1UL                              /* its one flag */
+
+/* Syscall numbers as data, so that one machine can build and test the other's filter. -1: the machine has no such call.
+ * asm/unistd_64.h and asm-generic/unistd.h; the unit test holds them against the headers. */
+struct syscall_number {
+    int16_t x86_64, aarch64;
+};
+
+#define NUMBER(n, x, a) static const struct syscall_number NR_##n __attribute__((unused)) = {x, a}
+NUMBER(ioctl, 16, 29);
+NUMBER(socket, 41, 198);
+NUMBER(connect, 42, 203);
+NUMBER(sendto, 44, 206);
+NUMBER(sendmsg, 46, 211);
+NUMBER(socketpair, 53, 199);
+NUMBER(setsockopt, 54, 208);
+NUMBER(clone, 56, 220);
+NUMBER(unshare, 272, 97);
+NUMBER(sendmmsg, 307, 269);
+NUMBER(userfaultfd, 323, 282);
+NUMBER(io_uring_setup, 425, 425);
+NUMBER(io_uring_enter, 426, 426);
+NUMBER(io_uring_register, 427, 427);
+NUMBER(clone3, 435, 435);
+NUMBER(close_range, 436, 436);
+#undef NUMBER
+
+/* A machine: what its filter compares with, and the column of struct syscall_number that is its own. */
+enum machine { MACHINE_X86_64, MACHINE_AARCH64 };
+
+enum {
+#if defined(__x86_64__)
+    MACHINE_OURS = MACHINE_X86_64,
+#elif defined(__aarch64__)
+    MACHINE_OURS = MACHINE_AARCH64,
+#else
+#error "sandlock runs on x86_64 and aarch64"
+#endif
+};
+
+/* struct user_msghdr (include/linux/socket.h): what the kernel reads. libc's differs in the widths of two lengths. */
+struct kernel_msghdr {
+    uint64_t name;
+    int32_t namelen;
+    uint32_t pad;
+    uint64_t iov;
+    uint64_t iovlen;
+    uint64_t control;
+    uint64_t controllen;
+    uint32_t flags;
+    uint32_t pad2;
+};
+
+/* struct mmsghdr: one of sendmmsg(2)'s vector. */
+struct kernel_mmsghdr {
+    struct kernel_msghdr header;
+    uint32_t sent;
+    uint32_t pad;
+};
+
+static int sys_result(long result)
+{
+    return result < 0 ? -errno : (int)result;
+}
+
+/* ioctl(2) past libc: its request is an int in one libc and a long in another. >= 0 or -errno. */
+static int sys_ioctl(int fd, uint32_t request, uintptr_t argument)
+{
+    return sys_result(syscall(__NR_ioctl, fd, (unsigned long)request, argument));
+}
+
+/* seccomp(2): >= 0, or -errno. With SECCOMP_FILTER_FLAG_NEW_LISTENER the result is the listener, close-on-exec. */
+static int sys_seccomp(unsigned operation, unsigned long flags, void *args)
+{
+    return sys_result(syscall(__NR_seccomp, operation, flags, args));
+}
+
+/* pidfd_open(2): a descriptor or -errno; -ESRCH when there is no such process. */
+static int sys_pidfd_open(pid_t pid, unsigned flags)
+{
+    return sys_result(syscall(__NR_pidfd_open, pid, flags));
+}
+
+/* pidfd_getfd(2): our own descriptor of the same file, close-on-exec, or -errno (-EBADF: not open there; -ESRCH: gone). */
+static int sys_pidfd_getfd(int pidfd, int fd)
+{
+    return sys_result(syscall(__NR_pidfd_getfd, pidfd, fd, 0));
+}
+
+/* pidfd_send_signal(2): 0 or -errno. To one thread where the pidfd was opened with PIDFD_THREAD. */
+static int sys_pidfd_send_signal(int pidfd, int sig)
+{
+    return sys_result(syscall(__NR_pidfd_send_signal, pidfd, sig, NULL, 0));
+}
+
+/* tkill(2): 0 or -errno. */
+static int sys_tkill(pid_t tid, int sig)
+{
+    return sys_result(syscall(__NR_tkill, tid, sig));
+}
+
+/* close_range(2): close first..last in the caller's table. 0 or -errno. */
+static int sys_close_range(unsigned first, unsigned last)
+{
+    return sys_result(syscall(__NR_close_range, first, last, 0));
+}
+
+/* process_vm_readv(2) of one piece: bytes read (fewer when the rest can't be read) or -errno. */
+static ssize_t sys_process_vm_readv(pid_t pid, const struct iovec *local, size_t locals, const struct iovec *remote,
+                                    size_t remotes)
+{
+    ssize_t n = syscall(__NR_process_vm_readv, pid, local, locals, remote, remotes, 0);
+
+    return n < 0 ? -errno : n;
+}
+
+/* process_vm_writev(2) of one piece: bytes written or -errno. */
+static ssize_t sys_process_vm_writev(pid_t pid, const struct iovec *local, const struct iovec *remote)
+{
+    ssize_t n = syscall(__NR_process_vm_writev, pid, local, 1, remote, 1, 0);
+
+    return n < 0 ? -errno : n;
+}
+
+/* sendmsg(2) past libc, whose wrapper limits the control part: bytes sent or -errno. */
+static ssize_t sys_sendmsg(int fd, const struct kernel_msghdr *message, int flags)
+{
+    ssize_t n = syscall(__NR_sendmsg, fd, message, flags);
+
+    return n < 0 ? -errno : n;
+}
+
+/* An int socket option (socket(7)): its value, or -errno; options whose values can be negative are not for this. */
+static int sys_socket_option(int fd, int level, int option)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+
+    if (getsockopt(fd, level, option, &value, &len) < 0)
+        return -errno;
+    return value;
+}
+
+#endif
