@@ -1,0 +1,332 @@
+#!/bin/sh
+# build.sh - builds, tests and checks sandlock. ./build.sh help says how.
+#
+# CC and CFLAGS may be given, as ever. A compiler for musl (Alpine's, Buildroot's) is used as it is; any other is pointed
+# at the musl that Debian keeps beside glibc. Two builds give the same bytes.
+set -eu
+cd -- "$(dirname -- "$0")"
+
+warnings='-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror'
+hardening='-fPIE -fstack-protector-strong -fno-asynchronous-unwind-tables'
+linking='-static-pie -s -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack'
+: "${CFLAGS=-O2}"
+size_limit=163840 # bytes, of the x86_64 binary
+
+# What each step needs: group, program or file, Debian's package, Alpine's package. `-`: not needed there.
+needs() {
+    cat <<'END'
+build   gcc                                     gcc                         gcc
+build   ld                                      binutils                    binutils
+build   /usr/include/linux/seccomp.h            linux-libc-dev              linux-headers
+build   musl-gcc                                musl-tools                  -
+build   /usr/lib/crt1.o                         -                           musl-dev
+x86_64  x86_64-linux-gnu-gcc                    gcc-x86-64-linux-gnu        -
+x86_64  /usr/lib/x86_64-linux-musl/rcrt1.o      musl-dev:amd64              -
+aarch64 aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu       -
+aarch64 /usr/aarch64-linux-gnu/include/asm      linux-libc-dev-arm64-cross  -
+aarch64 /usr/lib/aarch64-linux-musl/rcrt1.o     musl-dev:arm64              -
+test    busybox                                 busybox-static              busybox
+test    busybox-extras                          -                           busybox-extras
+test    ip                                      iproute2                    iproute2
+test    ping                                    iputils-ping                iputils-ping
+test    curl                                    curl                        curl
+test    python3                                 python3                     python3
+test    redis-server                            redis-server                redis
+test    redis-cli                               redis-tools                 redis
+lint    clang                                   clang                       clang
+lint    shellcheck                              shellcheck                  shellcheck
+lint    cppcheck                                cppcheck                    cppcheck
+lint    mandoc                                  mandoc                      mandoc
+bench   bwrap                                   bubblewrap                  bubblewrap
+END
+}
+
+usage() {
+    cat <<'END'
+usage: ./build.sh [COMMAND]
+
+  (none)          build/sandlock: static, stripped, for this machine
+  demo            see it work: what is fetched, what is refused, and the rule that would allow it
+  test [FILE...]  build and run the tests, or those files of tests/
+  lint            gcc and clang with all warnings, the analyzers and checkers that are installed
+  amalgamate      build/sandlock_amalgamated.c: one C file that compiles to the same program
+  bench           measure, print a table
+  x86_64, aarch64 build/sandlock-x86_64, build/sandlock-aarch64 (Debian: cross built where need be)
+  all             both, and build/SHA256SUMS
+  install GROUP.. the packages of build, test, lint, bench, x86_64 or aarch64
+  clean           remove build/
+END
+}
+
+fail() {
+    echo "build.sh: $*" >&2
+    exit 1
+}
+
+has() {
+    command -v "$1" >/dev/null
+}
+
+# The packages of group $1, by column $2, whose program or file is missing; by its own name where $2 is `need`.
+missing() {
+    needs | while read -r group need debian alpine; do
+        [ "$group" = "$1" ] || continue
+        case $2 in
+        debian) package=$debian ;;
+        alpine) package=$alpine ;;
+        *) package=$need ;;
+        esac
+        if [ "$package" != - ] && [ ! -e "$need" ] && ! has "$need"; then
+            echo "$package"
+        fi
+    done | sort -u | tr '\n' ' '
+}
+
+# Debian's packages of another machine, like musl-dev:arm64, exist once dpkg knows it. Lists are fetched only when needed.
+apt_install() {
+    for package; do
+        machine=${package##*:}
+        if [ "$machine" != "$package" ] && [ "$machine" != "$(dpkg --print-architecture)" ] &&
+            ! dpkg --print-foreign-architectures | grep -qx "$machine"; then
+            dpkg --add-architecture "$machine"
+            apt-get update -qq
+        fi
+    done
+    set -- env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
+    "$@" || { apt-get update -qq && "$@"; }
+}
+
+# Install what group $1 misses. 1, with the line to run on stderr, when it can't be done here.
+provide() {
+    if has apt-get; then
+        packages=$(missing "$1" debian) by='apt-get install -y --no-install-recommends' how=apt_install
+    elif has apk; then
+        packages=$(missing "$1" alpine) by='apk add' how='apk add -q'
+    else
+        packages=$(missing "$1" need) by='your package manager to get' how=false
+    fi
+    [ -n "$packages" ] || return 0
+    # shellcheck disable=SC2086 # lists of words
+    if [ "$(id -u)" = 0 ]; then
+        echo "build.sh: installing $packages" >&2
+        $how $packages >/dev/null && return 0
+    fi
+    echo "build.sh: for '$1' run as root: $by $packages" >&2
+    return 1
+}
+
+# Set cc, includes, before and after: how to compile and link for machine $1.
+toolchain() {
+    case $1 in
+    x86_64 | aarch64) ;;
+    *) fail "sandlock runs on x86_64 and aarch64; this machine is $1" ;;
+    esac
+    if [ "$1" = "$(uname -m)" ]; then
+        provide build || exit 1
+        cc=${CC:-gcc} asm=/usr/include/$1-linux-gnu/asm
+    else
+        [ -n "${CC-}" ] || provide "$1" || exit 1
+        cc=${CC:-$1-linux-gnu-gcc} asm=/usr/$1-linux-gnu/include/asm
+    fi
+    [ -d "$asm" ] || asm=/usr/include/$1-linux-gnu/asm
+    includes='' before='' after=''
+    case $($cc -dumpmachine) in
+    *musl*) return ;;
+    esac
+    musl=/usr/lib/$1-linux-musl headers=build/headers-$1
+    mkdir -p "$headers"
+    ln -sfn /usr/include/linux "$headers/linux"
+    ln -sfn /usr/include/asm-generic "$headers/asm-generic"
+    ln -sfn "$asm" "$headers/asm"
+    includes="-nostdinc -isystem /usr/include/$1-linux-musl -isystem $($cc -print-file-name=include) -isystem $headers"
+    before="-nostdlib $musl/rcrt1.o $musl/crti.o $($cc -print-file-name=crtbeginS.o)"
+    after="-L$musl -lc $($cc -print-libgcc-file-name) $($cc -print-file-name=crtendS.o) $musl/crtn.o"
+}
+
+# Was $1 made from what is there now, by these flags?
+fresh() {
+    [ -f "$1" ] && [ -f "$1.d" ] && grep -qxF "# $cc $CFLAGS" "$1.d" || return 1
+    # shellcheck disable=SC2046 # a list of words; a header that is gone is an error text, so not fresh
+    [ -z "$(find build.sh $(sed '/^#/d; s/^[^:]*://; s/\\$//' "$1.d") -newer "$1" 2>&1)" ]
+}
+
+# Compile the program $2 from the source $1, unless it is fresh. Whoever runs the old one goes on with it.
+compile() {
+    if fresh "$2"; then
+        return 0
+    fi
+    mkdir -p "${2%/*}"
+    # shellcheck disable=SC2086 # lists of words
+    $cc -std=gnu11 $warnings $hardening $CFLAGS -frandom-seed=sandlock "-ffile-prefix-map=$PWD=." $includes \
+        -MMD -MT program -MF "$2.d.$$" $linking $before "$1" $after -o "$2.$$" || {
+        rm -f "$2.$$" "$2.d.$$"
+        return 1
+    }
+    echo "# $cc $CFLAGS" >>"$2.d.$$"
+    mv "$2.d.$$" "$2.d"
+    mv "$2.$$" "$2"
+}
+
+# sandlock for machine $1 as $2.
+build() {
+    toolchain "$1"
+    compile sandlock.c "$2"
+    if [ "$1" = x86_64 ] && [ "$CFLAGS" = -O2 ] && [ "$(wc -c <"$2")" -gt $size_limit ]; then
+        fail "$2 is larger than $size_limit bytes"
+    fi
+}
+
+# Compile each of the sources given to build/SOURCE without its .c.
+compile_each() {
+    for source; do
+        compile "$source" "build/${source%.c}" || return 1
+    done
+}
+
+# The helper programs of the directories given: every other one beside the rest, as there are two cores at least.
+build_programs() {
+    odd='' even=''
+    for directory; do
+        for source in "$directory"/*.c; do
+            [ -f "$source" ] || continue
+            odd="$odd $source"
+            swap=$odd odd=$even even=$swap
+        done
+    done
+    # shellcheck disable=SC2086 # lists of words
+    compile_each $odd &
+    # shellcheck disable=SC2086
+    compile_each $even || { wait; fail 'a test program does not compile'; }
+    wait $! || fail 'a test program does not compile'
+}
+
+# sandlock and what its tests need, as far as it can be had: what is missing then is a skipped test.
+build_tests() {
+    build "$(uname -m)" build/sandlock
+    provide test || :
+    build_programs tests tests/unit tests/attack
+}
+
+run_tests() {
+    build_tests
+    busybox ash tests/run.sh "$@"
+}
+
+# Both compilers' warnings over the program, each part alone, and the test programs.
+lint_c() {
+    saved=${CC-}
+    for CC in gcc clang; do
+        has $CC || continue
+        toolchain "$(uname -m)"
+        flags="-std=gnu11 $warnings $CFLAGS $includes -fsyntax-only"
+        # shellcheck disable=SC2086 # lists of words
+        for source in sandlock.c sys/*.h tests/*.c tests/*/*.c; do
+            case $source in
+            *'*'*) ;;
+            sys/*) $cc $flags -Wno-unused-function -Wno-unused-variable -x c "$source" ;;
+            *) $cc $flags "$source" ;;
+            esac || failed="$failed $CC:$source"
+        done
+    done
+    CC=$saved
+}
+
+lint() {
+    failed=''
+    lint_c
+    toolchain "$(uname -m)"
+    # shellcheck disable=SC2086 # lists of words
+    if gcc -fanalyzer 2>&1 | grep -q 'no input files'; then
+        gcc -std=gnu11 -O2 $warnings $includes -fanalyzer -c sandlock.c -o build/analyzed.o || failed="$failed analyzer"
+        rm -f build/analyzed.o
+    fi
+    if has shellcheck; then
+        shellcheck build.sh tests/*.sh tests/*/*.sh .ci/run || failed="$failed shellcheck"
+        shellcheck -s dash -e SC2034,SC2154 tests/*.test || failed="$failed shellcheck:tests"
+    fi
+    if has cppcheck; then
+        cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+            --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches sandlock.c || failed="$failed cppcheck"
+    fi
+    if has mandoc; then
+        mandoc -Tlint -W warning sandlock.1 || failed="$failed mandoc"
+    fi
+    [ -z "$failed" ] || fail "lint:$failed"
+    echo 'lint: clean'
+}
+
+# One C file with the parts in place of their includes, each once; then the proof that it is the same program.
+amalgamate() {
+    build "$(uname -m)" build/sandlock
+    awk '
+        function expand(path, directory, line, quoted) {
+            if (path in seen)
+                return
+            seen[path] = 1
+            directory = path
+            sub(/[^\/]*$/, "", directory)
+            while ((getline line < path) > 0)
+                if (line ~ /^#include "/) {
+                    split(line, quoted, "\"")
+                    expand(directory quoted[2])
+                } else
+                    print line
+            close(path)
+        }
+        BEGIN { expand("sandlock.c") }' >build/sandlock_amalgamated.c
+    compile build/sandlock_amalgamated.c build/sandlock_amalgamated
+    cmp build/sandlock build/sandlock_amalgamated || fail 'the amalgamated file compiles to another program'
+    echo 'build/sandlock_amalgamated.c: the same program'
+}
+
+command=${1-build}
+[ $# -eq 0 ] || shift
+case $command in
+build)
+    build "$(uname -m)" build/sandlock
+    ;;
+demo)
+    build "$(uname -m)" build/sandlock
+    provide test || :
+    sh tests/demo.sh
+    ;;
+test)
+    run_tests "$@"
+    ;;
+lint)
+    lint
+    ;;
+amalgamate)
+    amalgamate
+    ;;
+bench)
+    build_tests
+    provide bench || :
+    build_programs tests/bench
+    sh tests/bench/run.sh "$@"
+    ;;
+x86_64 | aarch64)
+    build "$command" "build/sandlock-$command"
+    ;;
+all)
+    build x86_64 build/sandlock-x86_64
+    build aarch64 build/sandlock-aarch64
+    (cd build && sha256sum sandlock-x86_64 sandlock-aarch64 >SHA256SUMS && cat SHA256SUMS)
+    ;;
+install)
+    for group; do
+        provide "$group" || exit 1
+    done
+    ;;
+clean)
+    rm -rf build
+    ;;
+help | -h | --help)
+    usage
+    ;;
+*)
+    echo "build.sh: unknown command '$command'" >&2
+    usage >&2
+    exit 2
+    ;;
+esac
