@@ -106,7 +106,6 @@ provide() {
         packages=$(missing "$1" need) by='your package manager to get' how=false
     fi
     [ -n "$packages" ] || return 0
-    # shellcheck disable=SC2086 # lists of words
     if [ "$(id -u)" = 0 ]; then
         echo "build.sh: installing $packages" >&2
         $how $packages >/dev/null && return 0
@@ -146,7 +145,7 @@ toolchain() {
 # Was $1 made from what is there now, by these flags?
 fresh() {
     [ -f "$1" ] && [ -f "$1.d" ] && grep -qxF "# $cc $CFLAGS" "$1.d" || return 1
-    # shellcheck disable=SC2046 # a list of words; a header that is gone is an error text, so not fresh
+    # A header that is gone gives an error text, so isn't fresh.
     [ -z "$(find build.sh $(sed '/^#/d; s/^[^:]*://; s/\\$//' "$1.d") -newer "$1" 2>&1)" ]
 }
 
@@ -156,7 +155,6 @@ compile() {
         return 0
     fi
     mkdir -p "${2%/*}"
-    # shellcheck disable=SC2086 # lists of words
     $cc -std=gnu11 $warnings $hardening $CFLAGS -frandom-seed=sandlock "-ffile-prefix-map=$PWD=." $includes \
         -MMD -MT program -MF "$2.d.$$" $linking $before "$1" $after -o "$2.$$" || {
         rm -f "$2.$$" "$2.d.$$"
@@ -193,9 +191,7 @@ build_programs() {
             swap=$odd odd=$even even=$swap
         done
     done
-    # shellcheck disable=SC2086 # lists of words
     compile_each $odd &
-    # shellcheck disable=SC2086
     compile_each $even || { wait; fail 'a test program does not compile'; }
     wait $! || fail 'a test program does not compile'
 }
@@ -219,7 +215,6 @@ lint_c() {
         has $CC || continue
         toolchain "$(uname -m)"
         flags="-std=gnu11 $warnings $CFLAGS $includes -fsyntax-only"
-        # shellcheck disable=SC2086 # lists of words
         for source in sandlock.c sys/*.h tests/*.c tests/*/*.c; do
             case $source in
             *'*'*) ;;
@@ -235,14 +230,13 @@ lint() {
     failed=''
     lint_c
     toolchain "$(uname -m)"
-    # shellcheck disable=SC2086 # lists of words
     if gcc -fanalyzer 2>&1 | grep -q 'no input files'; then
         gcc -std=gnu11 -O2 $warnings $includes -fanalyzer -c sandlock.c -o build/analyzed.o || failed="$failed analyzer"
         rm -f build/analyzed.o
     fi
     if has shellcheck; then
-        shellcheck build.sh tests/*.sh tests/*/*.sh .ci/run || failed="$failed shellcheck"
-        shellcheck -s dash -e SC2034,SC2154 tests/*.test || failed="$failed shellcheck:tests"
+        shellcheck -S warning -e SC2046 build.sh $(find tests -name '*.sh') .ci/run || failed="$failed shellcheck"
+        shellcheck -S warning -s dash -e SC2034,SC2046,SC2154 tests/*.test || failed="$failed shellcheck:tests"
     fi
     if has cppcheck; then
         cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \

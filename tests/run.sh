@@ -60,6 +60,7 @@ if [ "${1-}" = --file ]; then
     FILE=$2
     : >"$T.results"
     trap 'status=$?; echo "$(count passed) passed, $(count failed) failed, $(count skipped) skipped"; exit $status' EXIT
+    # shellcheck disable=SC1090 # one of many
     . "./$FILE"
     exit 0
 fi
@@ -85,11 +86,10 @@ for file; do
     case $file in
     *.d | *'*'*) continue ;;
     *.test) program="$BUSYBOX ash tests/run.sh --file" ;;
-    *) program=env ;;
+    *) program='' ;;
     esac
     T=$(mktemp -d "$work/T.XXXXXX") && chmod 755 "$T"
     start=$(date +%s)
-    # shellcheck disable=SC2086 # a list of words
     setsid $program "$file" </dev/null >"$work/output" 2>&1 &
     session=$!
     setsid "$BUSYBOX" ash -c 'sleep "$1" && kill -KILL -- "-$2"' - "$LIMIT" "$session" </dev/null >/dev/null 2>&1 &
@@ -102,7 +102,6 @@ for file; do
     *[0-9]' passed, '[0-9]*' failed'*) sed '$d' "$work/output" ;;
     *) cat "$work/output" && line="0 passed, 0 failed" ;;
     esac
-    # shellcheck disable=SC2046 # the two or three numbers of the line
     add $(echo "$line" | tr -cd '0-9 ')
     if [ $status -ne 0 ] && [ "${line#*, 0 failed}" != "$line" ]; then
         printf 'FAILED: %s: ended with status %s after %s s\n' "$file" $status $(($(date +%s) - start))
