@@ -1,0 +1,413 @@
+/* outside - hold the victims, run one attack, and say what arrived
+ *
+ * usage: outside [-q] [-u UID] [-d] [-e] [-i] [-k] [-n] [-s KIND] [--] CMD [ARG...]
+ *   -q       print only the first word, the rest goes to stderr
+ *   -u UID   run CMD as this user and group, without others
+ *   -d       nothing is permitted: 127.0.0.1 is a victim as well
+ *   -e       ending without a word is what should happen
+ *   -i       leave sockets open for CMD (attack.h)
+ *   -k       kill CMD, not what it started, after half a second; implies -e
+ *   -n       in a network namespace of its own, where IPv6 forms of 127.0.0.2 are local
+ *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); implies -e
+ * Its line is the attack's own, unless something reached a victim. Exit 0 held, 1 escaped, 2 neither. */
+#include "attack.h"
+
+#include <grp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+enum { VICTIMS_MAX = 24, BACKLOG = 4096, PATIENCE = 60, ENOUGH = 200 };
+
+static struct victim {
+    int fd;
+    bool stream, permitted;
+    char name[64];
+} victims[VICTIMS_MAX];
+
+static size_t n_victims;
+static char dir[64];
+static unsigned arrivals;
+
+static struct options {
+    uid_t uid;
+    bool quiet, as_user, deny_all, silent_end, leak, kill, names;
+    const char *stdin_kind;
+} options;
+
+/* Listen at one address. Another run may still hold it: that one ends. */
+static void victim_add(const char *name, const void *address, socklen_t len, int type, bool permitted)
+{
+    int family = ((const struct sockaddr *)address)->sa_family, one = 1, wait = 0;
+    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return; /* no such family here: nothing can arrive by it */
+    if (family != AF_UNIX && type == SOCK_STREAM) /* for UDP it would let two runs share the address */
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    while (bind(fd, address, len) < 0) {
+        if (errno == EADDRNOTAVAIL) { /* no IPv6 on this machine */
+            close(fd);
+            return;
+        }
+        if (errno != EADDRINUSE || ++wait > PATIENCE * 10)
+            broken("cannot bind %s: %s", name, strerror(errno));
+        usleep(100000);
+    }
+    if (type == SOCK_STREAM && listen(fd, BACKLOG) < 0)
+        broken("cannot listen at %s: %s", name, strerror(errno));
+    struct victim *v = &victims[n_victims++];
+    *v = (struct victim){fd, type == SOCK_STREAM, permitted, ""};
+    snprintf(v->name, sizeof v->name, "%s", name);
+}
+
+static void victim_add_ip(const char *text, int port, bool permitted)
+{
+    bool v6 = strchr(text, ':') != NULL;
+    struct sockaddr_in6 six = {0};
+    struct sockaddr_in four = {0};
+    char name[64];
+
+    if (v6)
+        six = at6(text, port);
+    else
+        four = at4(text, port);
+    for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+        snprintf(name, sizeof name, "%s %s port %d", type == SOCK_STREAM ? "tcp" : "udp", text, port);
+        if (v6)
+            victim_add(name, &six, sizeof six, type, permitted);
+        else
+            victim_add(name, &four, sizeof four, type, permitted);
+    }
+}
+
+static void victim_add_unix(const char *name, int type)
+{
+    struct sockaddr_un a;
+    socklen_t len = at_unix(&a, name);
+
+    victim_add(name, &a, len, type, false);
+    if (name[0] != '@')
+        chmod(name, 0777);
+}
+
+/* A permitted listener whose queue is full: connecting to it takes for ever. */
+static void deaf_add(void)
+{
+    struct sockaddr_in a = at4(PERMITTED, DEAF_PORT);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 1) < 0)
+        broken("cannot listen at port %d: %s", DEAF_PORT, strerror(errno));
+}
+
+/* A network of our own, in which IPv6 addresses that carry 127.0.0.2 are local (threats row 5). */
+static void namespace_enter(void)
+{
+    static const char *const embedded[] = {"64:ff9b::7f00:2", "2002:7f00:2::1", "::127.0.0.2"};
+    struct ifreq lo = {.ifr_name = "lo"};
+    struct {
+        struct in6_addr address;
+        uint32_t prefix;
+        int index;
+    } local = {.prefix = 128, .index = 1};
+
+    if (unshare(CLONE_NEWNET) < 0)
+        broken("no network namespace: %s", strerror(errno));
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), s6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    lo.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (ioctl(s, SIOCSIFFLAGS, &lo) < 0)
+        broken("cannot bring lo up: %s", strerror(errno));
+    for (size_t i = 0; i < COUNT(embedded); i++) {
+        inet_pton(AF_INET6, embedded[i], &local.address);
+        if (ioctl(s6, SIOCSIFADDR, &local) < 0 && errno != EEXIST)
+            broken("cannot add %s: %s", embedded[i], strerror(errno));
+        victim_add_ip(embedded[i], PORT, false);
+    }
+    close(s);
+    close(s6);
+}
+
+static void victims_open(void)
+{
+    char path[128];
+
+    if (options.names)
+        namespace_enter();
+    victim_add_ip(PERMITTED, PORT, !options.deny_all);
+    victim_add_ip(PERMITTED, OTHER_PORT, false);
+    victim_add_ip(VICTIM, PORT, false);
+    victim_add_ip(VICTIM6, PORT, false);
+    deaf_add();
+    for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+        snprintf(path, sizeof path, "@%s.%s", VICTIM_UNIX, type == SOCK_STREAM ? "stream" : "dgram");
+        victim_add_unix(path, type);
+        snprintf(path, sizeof path, "%s/victim.%s", dir, type == SOCK_STREAM ? "stream" : "dgram");
+        victim_add_unix(path, type);
+    }
+}
+
+static void arrived(const struct victim *v, const char *text, ssize_t len)
+{
+    char line[160];
+
+    if (v->permitted)
+        return;
+    arrivals++;
+    for (ssize_t i = 0; i < len; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            len = i;
+    snprintf(line, sizeof line, "%s got \"%.*s\"", v->name, (int)(len > 0 ? len : 0), text);
+    if (strstr(escapes.text, line) == NULL)
+        escape("%s", line);
+}
+
+/* Take what has arrived at one victim. Permitted connections are reset, so that none of them lingers. */
+static void victim_serve(const struct victim *v)
+{
+    static const struct linger reset = {1, 0};
+    char text[64];
+
+    for (;;) {
+        ssize_t n;
+
+        if (!v->stream) {
+            n = recv(v->fd, text, sizeof text, 0);
+            if (n < 0)
+                return;
+        } else {
+            int s = accept4(v->fd, NULL, NULL, SOCK_CLOEXEC);
+            struct pollfd said = {s, POLLIN, 0};
+
+            if (s < 0)
+                return;
+            setsockopt(s, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+            n = !v->permitted && arrivals < ENOUGH && poll(&said, 1, 50) > 0 ? recv(s, text, sizeof text, MSG_DONTWAIT) : 0;
+            close(s);
+        }
+        arrived(v, text, n);
+    }
+}
+
+/* Somebody of the attacker's own uid, outside: with a word in memory and a socket that reaches the victim. */
+static pid_t bystander_start(void)
+{
+    static volatile uint64_t word = 1;
+    char text[32];
+    struct sockaddr_in to = at4(VICTIM, PORT);
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (connect(s, (struct sockaddr *)&to, sizeof to) < 0)
+        broken("the bystander can't reach the victim: %s", strerror(errno));
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (options.as_user && (setgroups(0, NULL) < 0 || setgid(options.uid) < 0 || setuid(options.uid) < 0))
+            _exit(1);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_DUMPABLE, 1);
+        prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+        for (;;)
+            pause();
+    }
+    snprintf(text, sizeof text, "%d", pid);
+    setenv("ATTACK_BYSTANDER", text, 1);
+    snprintf(text, sizeof text, "%d", s);
+    setenv("ATTACK_BYSTANDER_FD", text, 1);
+    snprintf(text, sizeof text, "%lu", (unsigned long)(uintptr_t)&word);
+    setenv("ATTACK_BYSTANDER_WORD", text, 1);
+    return pid;
+}
+
+static void copy_self_setuid(void)
+{
+    static char bytes[1 << 16];
+    char path[128];
+    int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+    snprintf(path, sizeof path, "%s/setuid", dir);
+    int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+    for (ssize_t n; (n = read(from, bytes, sizeof bytes)) > 0;)
+        if (write(to, bytes, (size_t)n) != n)
+            broken("cannot write %s", path);
+    close(from);
+    if (fchmod(to, 04755) < 0)
+        broken("cannot change %s: %s", path, strerror(errno));
+    close(to);
+}
+
+static void dir_make(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    snprintf(dir, sizeof dir, "%.40s/attack.XXXXXX", tmp ? tmp : access("/tmp", W_OK) == 0 ? "/tmp" : ".");
+    if (mkdtemp(dir) == NULL || chmod(dir, 0777) < 0)
+        broken("no directory of our own: %s", strerror(errno));
+    setenv("ATTACK_DIR", dir, 1);
+    if (geteuid() == 0)
+        copy_self_setuid();
+}
+
+static void dir_remove(void)
+{
+    static const char *const names[] = {"victim.stream", "victim.dgram", "own.stream", "own.dgram", "setuid", "link", "node"};
+    char path[128];
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
+/* Put a fresh descriptor at a fixed number, across exec. */
+static void place(int fd, int at)
+{
+    if (fd < 0 || dup2(fd, at) < 0)
+        _exit(126);
+    if (fd != at)
+        close(fd);
+}
+
+static void leak_sockets(void)
+{
+    struct sockaddr_in to = at4(VICTIM, PORT);
+    int tcp = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (connect(tcp, (struct sockaddr *)&to, sizeof to) < 0)
+        _exit(126);
+    place(tcp, LEAKED_TCP);
+    place(socket(AF_INET, SOCK_DGRAM, 0), LEAKED_UDP);
+    place(socket(AF_UNIX, SOCK_DGRAM, 0), LEAKED_UNIX);
+}
+
+static pid_t command_start(char **argv, int output)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    setpgid(0, 0);
+    place(dup(output), STDOUT_FILENO);
+    if (options.leak)
+        leak_sockets();
+    if (options.stdin_kind && strcmp(options.stdin_kind, "udp") == 0)
+        place(socket(AF_INET, SOCK_DGRAM, 0), STDIN_FILENO);
+    else if (options.stdin_kind)
+        place(socket(AF_UNIX, strcmp(options.stdin_kind, "unix") == 0 ? SOCK_DGRAM : SOCK_STREAM, 0), STDIN_FILENO);
+    if (options.as_user && (setgroups(0, NULL) < 0 || setgid(options.uid) < 0 || setuid(options.uid) < 0))
+        _exit(126);
+    execvp(argv[0], argv);
+    _exit(127);
+}
+
+/* Serve the victims until the command's output ends; its first line goes to `line`. */
+static void watch(pid_t pid, int output, char *line, size_t room)
+{
+    struct pollfd polled[VICTIMS_MAX + 1];
+    double began = now();
+    size_t used = 0;
+    bool ended = false, killed = false;
+
+    while (!ended && now() - began < PATIENCE && arrivals < ENOUGH) {
+        for (size_t i = 0; i < n_victims; i++)
+            polled[i] = (struct pollfd){victims[i].fd, POLLIN, 0};
+        polled[n_victims] = (struct pollfd){output, POLLIN, 0};
+        poll(polled, n_victims + 1, 100);
+        for (size_t i = 0; i < n_victims; i++)
+            victim_serve(&victims[i]);
+        if (options.kill && !killed && now() - began > 0.5) {
+            kill(pid, SIGKILL);
+            killed = true;
+        }
+        if (polled[n_victims].revents == 0)
+            continue;
+        ssize_t n = read(output, line + used, room - used - 1);
+        ended = n <= 0;
+        used += n > 0 ? (size_t)n : 0;
+    }
+    for (size_t i = 0; i < n_victims; i++)
+        victim_serve(&victims[i]);
+    line[used] = 0;
+    line[strcspn(line, "\n")] = 0;
+    if (!ended && arrivals == 0)
+        snprintf(line, room, "broken: no end within %d seconds", PATIENCE);
+}
+
+/* The last word, as a line and an exit status. */
+static int judge(const char *line, int status)
+{
+    static char text[16384];
+    int result = 2;
+
+    if (escapes.used)
+        snprintf(text, sizeof text, "ESCAPED: %s (%s)", escapes.text, line[0] ? line : "cut short");
+    else if (line[0] != 0)
+        snprintf(text, sizeof text, "%s", line);
+    else if (options.silent_end && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        snprintf(text, sizeof text, "held: it ended without a word");
+    else
+        snprintf(text, sizeof text, "broken: it ended without a word, status 0x%x", (unsigned)status);
+    if (strncmp(text, "held:", 5) == 0)
+        result = 0;
+    else if (strncmp(text, "ESCAPED:", 8) == 0)
+        result = 1;
+    if (options.quiet) {
+        fprintf(stderr, "%s\n", text);
+        text[strcspn(text, " ")] = 0;
+    }
+    puts(text);
+    return result;
+}
+
+static char **options_read(int argc, char **argv)
+{
+    int c;
+
+    while ((c = getopt(argc, argv, "+qu:deikns:")) != -1)
+        switch (c) {
+        case 'q': options.quiet = true; break;
+        case 'u': options.as_user = true; options.uid = (uid_t)atoi(optarg); break;
+        case 'd': options.deny_all = true; break;
+        case 'e': options.silent_end = true; break;
+        case 'i': options.leak = true; break;
+        case 'k': options.kill = options.silent_end = true; break;
+        case 'n': options.names = true; break;
+        case 's': options.stdin_kind = optarg; options.silent_end = true; break;
+        default: exit(2);
+        }
+    if (optind == argc)
+        broken("no command");
+    return argv + optind;
+}
+
+int main(int argc, char **argv)
+{
+    static char line[4096];
+    int output[2], status = 0;
+
+    if (argc == 2 && strcmp(argv[1], "--euid") == 0)
+        return geteuid() == 0 ? 0 : EPERM; /* row 35: the set-user-id copy of this program */
+    char **command = options_read(argc, argv);
+    signal(SIGPIPE, SIG_IGN);
+    dir_make();
+    victims_open();
+    pid_t bystander = bystander_start();
+    if (pipe2(output, O_CLOEXEC) < 0)
+        broken("no pipe: %s", strerror(errno));
+    pid_t pid = command_start(command, output[1]);
+    close(output[1]);
+    watch(pid, output[0], line, sizeof line);
+    if (arrivals >= ENOUGH || strncmp(line, "broken: no end", 14) == 0)
+        kill(-pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    kill(-pid, SIGKILL); /* what a killed supervisor left behind */
+    kill(bystander, SIGKILL);
+    dir_remove();
+    return judge(line, status);
+}
