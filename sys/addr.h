@@ -208,6 +208,14 @@ static bool ip_addr_is_multicast(struct ip_addr addr)
     return addr.version == 4 ? addr.lo >> 28 == 14 : addr.hi >> 56 == 0xff;
 }
 
+/* Does an address need a zone to be reached (RFC 4007): fe80::/10, and multicast of interface or link scope? */
+static bool ip_addr_is_link_local(struct ip_addr addr)
+{
+    unsigned scope = (unsigned)(addr.hi >> 48) & 0xf;
+
+    return addr.version == 6 && (addr.hi >> 54 == 0xfe80 >> 6 || (addr.hi >> 56 == 0xff && (scope == 1 || scope == 2)));
+}
+
 /* The IPv4 addresses that a network may make of an IPv6 address, one a call: which = 0, 1, ... until false. Translators
  * and tunnels deliver such packets to the IPv4 host. :: and ::1 hold none. */
 static bool ip_addr_embedded(struct ip_addr addr, unsigned which, struct ip_addr *v4)
