@@ -7,7 +7,6 @@
 enum {
     DNS_LABEL_MAX = 63,
     DNS_NAME_MAX = 255,       /* bytes on the wire, the root's zero included */
-    DNS_TEXT_MAX = 4 * 255,   /* dns_name_format's buffer: every byte escaped, and a NUL */
     DNS_HEADER_LEN = 12,
     DNS_QUERY_MAX = DNS_HEADER_LEN + DNS_NAME_MAX + 4 + 11, /* one question and an OPT record */
     DNS_MESSAGE_MAX = 65535,
@@ -125,29 +124,6 @@ static bool dns_name_valid(struct slice text)
     struct dns_name name;
 
     return dns_name_parse(text, &name) == 0;
-}
-
-/* Text without the root's dot ("." for the root itself), terminated. Every byte that no host name has is escaped as
- * \DDD (RFC 1035, 5.1), a dot within a label too. Returns its length. */
-static size_t dns_name_format(const struct dns_name *name, char text[DNS_TEXT_MAX])
-{
-    size_t len = 0;
-
-    for (size_t at = 0; at < name->len && name->wire[at] != 0; at += 1u + name->wire[at]) {
-        if (at > 0)
-            text[len++] = '.';
-        for (size_t i = at + 1; i <= at + name->wire[at]; i++) {
-            char byte = (char)name->wire[i];
-            if (byte == '-' || dns_label_valid((struct slice){&byte, 1}))
-                text[len++] = byte;
-            else
-                len += (size_t)snprintf(text + len, 5, "\\%03u", name->wire[i]);
-        }
-    }
-    if (len == 0)
-        text[len++] = '.';
-    text[len] = 0;
-    return len;
 }
 
 static uint8_t dns_lower(uint8_t byte)
@@ -342,7 +318,7 @@ static int dns_answer_pass(struct dns_reader reader, const struct dns_name *owne
  * four bytes, the rest zero) of the name asked for or of the end of its chain of CNAMEs. What the chain doesn't reach
  * is passed over. Returns their number; 0: none, and *ttl says for how long (seconds; 0: unknown). -EBADMSG: malformed;
  * -EPROTO: an extended error; -ELOOP: the chain has no end within DNS_CHAIN_MAX. */
-static int dns_answer_addresses(const struct dns_reader *reader, uint8_t (*addresses)[16], size_t max, uint32_t *ttl)
+static int dns_answer_addrs(const struct dns_reader *reader, uint8_t (*addresses)[16], size_t max, uint32_t *ttl)
 {
     struct dns_name owner = reader->question.name, next;
     uint32_t negative_ttl = 0;
