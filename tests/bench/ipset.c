@@ -1,5 +1,6 @@
 /* bench of sys/addr.h and sys/ipset.h: time to read rules and build a set, its size, time of a lookup; one row for
  * each shape and number of rules */
+#pragma GCC diagnostic ignored "-Wunused-function"
 #include "measure.h"
 
 #include "../../sys/ipset.h"
