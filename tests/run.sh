@@ -44,7 +44,7 @@ need() {
 }
 
 real() {
-    PATH=$REAL_PATH command -v "$1"
+    PATH=$REAL_PATH which "$1" # command -v may answer with an applet inside the shell
 }
 
 add() {
@@ -66,14 +66,14 @@ if [ "${1-}" = --file ]; then
 fi
 
 cd "$(dirname "$0")/.." || exit 1
-: "${SANDLOCK=build/sandlock}" "${BUSYBOX=$(command -v busybox)}" "${LIMIT=120}"
+: "${SANDLOCK=build/sandlock}" "${BUSYBOX=$(which busybox)}" "${LIMIT=120}"
 mkdir -p "${TMPDIR:-/tmp}"
 work=$(mktemp -d "${TMPDIR:-/tmp}/sandlock-test.XXXXXX") || exit 1
 session='' watch=''
 trap 'kill -KILL -- "-$session" "-$watch" 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir "$work/bin" && chmod 755 "$work" && cp "$SANDLOCK" "$work/bin/sandlock" || exit 1
-for box in "$BUSYBOX" $(command -v busybox-extras); do # Alpine keeps httpd apart
+for box in "$BUSYBOX" $(which busybox-extras); do # Alpine keeps httpd apart
     for applet in $("$box" --list); do
         ln -sf "$box" "$work/bin/$applet"
     done
