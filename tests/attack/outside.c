@@ -50,11 +50,11 @@ static void victim_add(const char *name, const void *address, socklen_t len, int
     if (family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     while (bind(fd, address, len) < 0) {
-        if (errno == EADDRNOTAVAIL) { /* no IPv6 on this machine */
+        if (errno == EADDRNOTAVAIL && !options.names) { /* no IPv6 on this machine */
             close(fd);
             return;
         }
-        if (errno != EADDRINUSE || ++wait > PATIENCE * 10)
+        if ((errno != EADDRINUSE && errno != EADDRNOTAVAIL) || ++wait > PATIENCE * 10)
             broken("cannot bind %s: %s", name, strerror(errno));
         usleep(100000);
     }
@@ -109,7 +109,7 @@ static void deaf_add(void)
 /* A network of our own, in which IPv6 addresses that carry 127.0.0.2 are local (threats row 5). */
 static void namespace_enter(void)
 {
-    static const char *const embedded[] = {"64:ff9b::7f00:2", "2002:7f00:2::1", "::127.0.0.2"};
+    static const char *const embedded[] = {"64:ff9b::7f00:2", "2002:7f00:2::1", "2001::80ff:fffd", "::127.0.0.2"};
     struct ifreq lo = {.ifr_name = "lo"};
     struct {
         struct in6_addr address;
