@@ -1,0 +1,231 @@
+/* unit test of sys/bpf.h: a program answers as its rows read, too large a table is refused; and kernel.h's numbers */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include "unit.h"
+
+#include "simulator.h"
+
+/* Every call that the table of traps names; a test below holds the list against the table. */
+#define CALLS(X)                                                                                                      \
+    X(bind) X(clone) X(clone3) X(close_range) X(connect) X(io_uring_enter) X(io_uring_register) X(io_uring_setup)      \
+    X(ioctl) X(listen) X(sendmmsg) X(sendmsg) X(sendto) X(setsockopt) X(socket) X(socketpair) X(unshare) X(userfaultfd)
+
+enum {
+#define X(name) NATIVE_##name = __NR_##name,
+    CALLS(X)
+#undef X
+};
+
+/* aarch64's numbers are the generic ones (its asm/unistd.h); a system header may define them anew. */
+#define __ARCH_WANT_SYS_CLONE3
+#include <asm-generic/unistd.h>
+
+enum {
+#define X(name) GENERIC_##name = __NR_##name,
+    CALLS(X)
+#undef X
+};
+
+#if defined(__x86_64__)
+enum { NATIVE_IS_X86_64 = 1 };
+#else
+enum { NATIVE_IS_X86_64 = 0 };
+#endif
+
+static const struct {
+    struct syscall_number number;
+    int native, generic;
+} numbers[] = {
+#define X(name) {NR_##name, NATIVE_##name, GENERIC_##name},
+    CALLS(X)
+#undef X
+};
+
+enum { INPUTS = 40000, TABLES = 400, TABLE_ROWS = 40, TABLE_INPUTS = 200 };
+
+static void test_numbers(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        EXPECT(numbers[i].number.aarch64 == numbers[i].generic);
+        EXPECT((NATIVE_IS_X86_64 ? numbers[i].number.x86_64 : numbers[i].number.aarch64) == numbers[i].native);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(traps); i++) {
+        bool listed = false;
+
+        for (size_t k = 0; k < ARRAY_LEN(numbers); k++)
+            listed = listed || memcmp(&numbers[k].number, &traps[i].number, sizeof traps[i].number) == 0;
+        EXPECT(listed);
+    }
+}
+
+static uint64_t state = 0x9e3779b97f4a7c15;
+
+/* xorshift64*: the same numbers in every run. */
+static uint64_t any(void)
+{
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 0x2545f4914f6cdd1d;
+}
+
+static bool condition_holds(const struct bpf_condition *c, const struct seccomp_data *data)
+{
+    uint32_t low = (uint32_t)data->args[c->argument];
+
+    switch (c->test) {
+    case BPF_ALWAYS:
+        return true;
+    case BPF_EQUAL:
+        return (low & c->mask) == c->value;
+    case BPF_ANY_BIT:
+        return (low & c->mask) != 0;
+    case BPF_NONZERO:
+        return data->args[c->argument] != 0;
+    }
+    abort();
+}
+
+/* The first row that matches, or n. */
+static size_t first_match(const struct bpf_row *rows, size_t n, const struct seccomp_data *data)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool matches = rows[i].number == data->nr;
+
+        for (size_t k = 0; k < BPF_CONDITIONS; k++)
+            matches = matches && condition_holds(&rows[i].conditions[k], data);
+        if (matches)
+            return i;
+    }
+    return n;
+}
+
+/* An argument list that a row's conditions hold for, in half of all cases with a bit or two flipped. */
+static struct seccomp_data near_row(const struct bpf_row *row, uint32_t arch)
+{
+    struct seccomp_data data = {.nr = row->number, .arch = arch};
+
+    for (size_t i = 0; i < 6; i++)
+        data.args[i] = any() % 4 ? any() << 32 | any() % 64 : any() % 2 ? 0 : any();
+    for (size_t k = 0; k < BPF_CONDITIONS; k++) {
+        const struct bpf_condition *c = &row->conditions[k];
+
+        if (c->test == BPF_EQUAL)
+            data.args[c->argument] = any() << 32 | c->value | ((uint32_t)any() & ~c->mask);
+        else if (c->test == BPF_ANY_BIT)
+            data.args[c->argument] |= c->mask;
+    }
+    for (uint64_t flips = any() % 4; flips-- > 1;)
+        data.args[any() % 6] ^= 1ULL << any() % 64;
+    if (any() % 16 == 0)
+        data.nr += (int)(any() % 3) - 1;
+    return data;
+}
+
+static size_t wrong_answers(const struct bpf_program *program, const struct bpf_row *rows, size_t n, uint32_t arch,
+                            unsigned inputs, unsigned *hits)
+{
+    size_t wrong = 0;
+
+    for (unsigned i = 0; i < inputs; i++) {
+        struct seccomp_data data = near_row(&rows[any() % n], arch);
+        size_t row = first_match(rows, n, &data);
+
+        hits[row]++;
+        if (data.nr >= 0)
+            wrong += run(program, &data) != (row < n ? rows[row].result : SECCOMP_RET_ALLOW);
+    }
+    return wrong;
+}
+
+/* The program is the table of traps, and each row of it decides something. */
+static void test_as_the_table(enum kind kind, enum machine machine, bool leaders_table)
+{
+    unsigned hits[ARRAY_LEN(traps) + 1] = {0};
+    struct bpf_row rows[ARRAY_LEN(traps)];
+    struct bpf_program program;
+    size_t n = 0, idle = 0;
+
+    use_policy(kind);
+    for (size_t i = 0; i < ARRAY_LEN(traps); i++) {
+        if (!trap_applies(traps[i].when, leaders_table) || number_on(traps[i].number, machine) < 0)
+            continue;
+        rows[n] = (struct bpf_row){.number = number_on(traps[i].number, machine), .result = traps[i].result};
+        memcpy(rows[n].conditions, traps[i].conditions, sizeof rows[n].conditions);
+        n++;
+    }
+    EXPECT(traps_assemble(&program, machine, leaders_table) == 0);
+    EXPECT(acceptable(&program));
+    EXPECT(wrong_answers(&program, rows, n, arches[machine], INPUTS, hits) == 0);
+    for (size_t i = 0; i < n; i++)
+        idle += hits[i] == 0;
+    EXPECT(idle == 0);
+}
+
+static struct bpf_row any_row(void)
+{
+    static const uint32_t masks[] = {UINT32_MAX, ~1u, 0xff, 0x80000000, ~0x80800u, 1};
+    struct bpf_row row = {.number = (int)(any() % 14) - 2, .result = (uint32_t)(SECCOMP_RET_ERRNO | any() % 4096)};
+    size_t n = any() % (BPF_CONDITIONS + 1);
+
+    for (size_t k = 0; k < n; k++) {
+        uint32_t mask = masks[any() % ARRAY_LEN(masks)];
+
+        row.conditions[k] = (struct bpf_condition){(enum bpf_test)(BPF_EQUAL + any() % 3), (unsigned)(any() % 6), mask,
+                                                   (uint32_t)(any() % 2 ? any() : any() % 4) & mask};
+    }
+    return row;
+}
+
+/* Any table assembles to what it says. */
+static void test_any_table(void)
+{
+    size_t wrong = 0, refused = 0;
+
+    for (unsigned table = 0; table < TABLES; table++) {
+        struct bpf_row rows[TABLE_ROWS], sorted[TABLE_ROWS];
+        unsigned hits[TABLE_ROWS + 1] = {0};
+        struct bpf_program program;
+        size_t n = 1 + any() % TABLE_ROWS;
+
+        for (size_t i = 0; i < n; i++)
+            sorted[i] = rows[i] = any_row();
+        refused += bpf_assemble(&program, MACHINE_X86_64, sorted, n) != 0 || !acceptable(&program);
+        wrong += wrong_answers(&program, rows, n, arches[MACHINE_X86_64], TABLE_INPUTS, hits);
+    }
+    EXPECT(refused == 0);
+    EXPECT(wrong == 0);
+}
+
+/* A table that is too large is refused, never cut short. */
+static void test_overflow(void)
+{
+    static struct bpf_row rows[BPF_INSTRUCTIONS];
+    struct bpf_program program;
+    size_t fits = 0;
+
+    for (size_t n = 1; n <= BPF_INSTRUCTIONS; n++) {
+        for (size_t i = 0; i < n; i++)
+            rows[i] = (struct bpf_row){(int)i, SECCOMP_RET_KILL_PROCESS, {{BPF_EQUAL, 0, UINT32_MAX, 1}}};
+        if (bpf_assemble(&program, MACHINE_AARCH64, rows, n) < 0)
+            break;
+        fits = n;
+        if (!acceptable(&program) || program.len > BPF_INSTRUCTIONS)
+            break;
+    }
+    EXPECT(fits > 50 && fits < BPF_INSTRUCTIONS / 4);
+    EXPECT(bpf_assemble(&program, MACHINE_AARCH64, rows, BPF_INSTRUCTIONS) == -E2BIG);
+    EXPECT(bpf_assemble(&program, MACHINE_AARCH64, rows, 0) == 0);
+    EXPECT(acceptable(&program));
+}
+
+int main(void)
+{
+    test_numbers();
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        test_as_the_table((enum kind)kind, MACHINE_X86_64, kind % 2);
+        test_as_the_table((enum kind)kind, MACHINE_AARCH64, kind % 2 == 0);
+    }
+    test_any_table();
+    test_overflow();
+    return unit_done();
+}
