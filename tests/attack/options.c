@@ -77,7 +77,7 @@ static void route(void)
         int type;
         const void *data;
         size_t len;
-    } carried[] = {{OPT_RTHDR, &segments, sizeof segments}, {OPT_DSTOPTS, padding, sizeof padding}};
+    } carried[] = {{OPT_RTHDR, &segments, sizeof segments}, {OPT_HOPOPTS, padding, sizeof padding}};
 
     for (size_t i = 0; i < COUNT(carried); i++) { /* options that carry control messages */
         struct message_buffer old = {.len = 0};

@@ -23,7 +23,7 @@ enum { VICTIMS_MAX = 24, BACKLOG = 4096, PATIENCE = 60, ENOUGH = 200 };
 
 static struct victim {
     int fd;
-    bool stream, permitted;
+    bool stream, permitted, connection; /* connection: the other end of LEAKED_TCP */
     char name[64];
 } victims[VICTIMS_MAX];
 
@@ -61,7 +61,7 @@ static void victim_add(const char *name, const void *address, socklen_t len, int
     if (type == SOCK_STREAM && listen(fd, BACKLOG) < 0)
         broken("cannot listen at %s: %s", name, strerror(errno));
     struct victim *v = &victims[n_victims++];
-    *v = (struct victim){fd, type == SOCK_STREAM, permitted, ""};
+    *v = (struct victim){fd, type == SOCK_STREAM, permitted, false, ""};
     snprintf(v->name, sizeof v->name, "%s", name);
 }
 
@@ -168,7 +168,7 @@ static void arrived(const struct victim *v, const char *text, ssize_t len)
 }
 
 /* Take what has arrived at one victim. Permitted connections are reset, so that none of them lingers. */
-static void victim_serve(const struct victim *v)
+static void victim_serve(struct victim *v)
 {
     static const struct linger reset = {1, 0};
     char text[64];
@@ -177,7 +177,11 @@ static void victim_serve(const struct victim *v)
         ssize_t n;
 
         if (!v->stream) {
-            n = recv(v->fd, text, sizeof text, 0);
+            n = v->fd < 0 ? -1 : recv(v->fd, text, sizeof text, 0);
+            if (n == 0 && v->connection) {
+                close(v->fd);
+                v->fd = n = -1;
+            }
             if (n < 0)
                 return;
         } else {
@@ -274,28 +278,42 @@ static void place(int fd, int at)
         close(fd);
 }
 
-static void leak_sockets(void)
+/* The victim's end of a connection is a victim of its own. Returns the other end. */
+static int connection_make(void)
 {
-    struct sockaddr_in to = at4(VICTIM, PORT);
-    int tcp = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in a = at4(VICTIM, 0);
+    socklen_t len = sizeof a;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (connect(tcp, (struct sockaddr *)&to, sizeof to) < 0)
-        _exit(126);
-    place(tcp, LEAKED_TCP);
+    if (bind(listener, (struct sockaddr *)&a, len) < 0 || listen(listener, 1) < 0 ||
+        getsockname(listener, (struct sockaddr *)&a, &len) < 0 || connect(s, (struct sockaddr *)&a, len) < 0)
+        broken("no connection to leave open: %s", strerror(errno));
+    int other = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    close(listener);
+    victims[n_victims++] = (struct victim){other, false, false, true, "an open connection"};
+    return s;
+}
+
+static void leak_sockets(int connection)
+{
+    place(connection, LEAKED_TCP);
     place(socket(AF_INET, SOCK_DGRAM, 0), LEAKED_UDP);
     place(socket(AF_UNIX, SOCK_DGRAM, 0), LEAKED_UNIX);
 }
 
 static pid_t command_start(char **argv, int output)
 {
+    int connection = options.leak ? connection_make() : -1;
     pid_t pid = fork();
 
-    if (pid != 0)
+    if (pid != 0) {
+        close(connection);
         return pid;
+    }
     setpgid(0, 0);
     place(dup(output), STDOUT_FILENO);
     if (options.leak)
-        leak_sockets();
+        leak_sockets(connection);
     if (options.stdin_kind && strcmp(options.stdin_kind, "udp") == 0)
         place(socket(AF_INET, SOCK_DGRAM, 0), STDIN_FILENO);
     else if (options.stdin_kind)
@@ -394,6 +412,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--euid") == 0)
         return geteuid() == 0 ? 0 : EPERM; /* row 35: the set-user-id copy of this program */
     char **command = options_read(argc, argv);
+    syscall(__NR_close_range, 3u, ~0u, 0u); /* what we were handed is not part of the test */
     signal(SIGPIPE, SIG_IGN);
     dir_make();
     victims_open();
@@ -407,6 +426,8 @@ int main(int argc, char **argv)
         kill(-pid, SIGKILL);
     waitpid(pid, &status, 0);
     kill(-pid, SIGKILL); /* what a killed supervisor left behind */
+    if (waitpid(bystander, NULL, WNOHANG) != 0)
+        escape("the bystander was killed");
     kill(bystander, SIGKILL);
     dir_remove();
     return judge(line, status);

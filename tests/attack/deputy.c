@@ -1,0 +1,71 @@
+/* deputy - unix sockets outside, by every name that leads to them (threats rows 17, 18)
+ *
+ * usage: deputy. Whoever listens there does with our words what we may not do ourselves, and can hand us a socket. */
+#include "attack.h"
+
+static void to_name(const char *how, const char *name, int type)
+{
+    struct sockaddr_un to;
+    socklen_t len = at_unix(&to, name);
+    int s = socket(AF_UNIX, type, 0);
+
+    if (s < 0) {
+        answer("%s: socket: %s", how, strerror(errno));
+        return;
+    }
+    if (type == SOCK_DGRAM)
+        tried(how, sendto(s, how, strlen(how), MSG_DONTWAIT, (struct sockaddr *)&to, len));
+    if (tried(how, connect(s, (struct sockaddr *)&to, len)) == 0)
+        tried(how, write(s, how, strlen(how)));
+    close(s);
+}
+
+/* The two victims, stream and datagram, by names made of this format. */
+static void to_both(const char *how, const char *format)
+{
+    char name[100];
+
+    snprintf(name, sizeof name, format, "stream");
+    to_name(how, name, SOCK_STREAM);
+    snprintf(name, sizeof name, format, "dgram");
+    to_name(how, name, SOCK_DGRAM);
+}
+
+static void through_descriptors(void)
+{
+    char name[128];
+    int dir = open(in_dir("."), O_PATH | O_DIRECTORY);
+    int stream = open(in_dir("victim.stream"), O_PATH);
+
+    snprintf(name, sizeof name, "/proc/self/fd/%d/victim.%%s", dir);
+    to_both("through a directory's descriptor", name);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", stream);
+    to_name("through its own descriptor", name, SOCK_STREAM);
+    snprintf(name, sizeof name, "/proc/self/../self/root/%.40s/victim.%%s", in_dir("."));
+    to_both("through /proc/self/root", name);
+}
+
+int main(void)
+{
+    char name[100];
+
+    signal(SIGPIPE, SIG_IGN);
+    to_both("abstract", "@" VICTIM_UNIX ".%s");
+    snprintf(name, sizeof name, "%s.%%s", in_dir("victim"));
+    to_both("by path", name);
+    if (symlink(in_dir("victim.stream"), in_dir("link")) == 0)
+        to_name("by a link", in_dir("link"), SOCK_STREAM);
+    unlink(in_dir("link"));
+    snprintf(name, sizeof name, "%s", in_dir("link"));
+    if (link(in_dir("victim.stream"), name) == 0) {
+        to_name("by a hard link", name, SOCK_STREAM);
+        unlink(name);
+    }
+    through_descriptors();
+    if (chdir(in_dir(".")) < 0)
+        broken("chdir: %s", strerror(errno));
+    to_both("relative", "victim.%s");
+    to_both("relative, winding", "./../.././../../../../../../../../proc/self/cwd/victim.%s");
+    permitted_works();
+    return attack_done();
+}

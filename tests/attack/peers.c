@@ -1,0 +1,199 @@
+/* peers - processes of the same user outside: the supervisor and a bystander (threats rows 19, 20, 43)
+ *
+ * usage: peers memory | descriptors | signals | limits | terminal | gone. gone: the supervisor is killed (outside -k), then
+ * whatever it gated is tried. */
+#include "attack.h"
+
+#include <linux/kcmp.h>
+#include <pty.h>
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+
+enum { PIDFD_GETFD_TRIES = 64, VT_SELECTION = 0x541C /* TIOCLINUX */ };
+
+static pid_t bystander, supervisor;
+
+static unsigned long from_environment(const char *name)
+{
+    const char *text = getenv(name);
+
+    if (text == NULL)
+        broken("%s is not set: run me under outside", name);
+    return strtoul(text, NULL, 10);
+}
+
+static const char *label(const char *what, pid_t pid)
+{
+    static char text[80];
+
+    snprintf(text, sizeof text, "%s %s", what, pid == bystander ? "bystander" : "supervisor");
+    return text;
+}
+
+static void memory_of(pid_t pid, void *word)
+{
+    uint64_t value = 2;
+    struct iovec local = {&value, sizeof value}, remote = {word, sizeof value};
+    char path[64];
+    int pidfd = (int)syscall(__NR_pidfd_open, pid, 0);
+
+    forbidden_to_ask(label("read", pid), process_vm_readv(pid, &local, 1, &remote, 1, 0));
+    forbidden_to_ask(label("write", pid), process_vm_writev(pid, &local, 1, &remote, 1, 0));
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    forbidden(label("open /proc/PID/mem of", pid), open(path, O_RDWR | O_CLOEXEC));
+    forbidden(label("open /proc/PID/mem for reading of", pid), open(path, O_RDONLY | O_CLOEXEC));
+    forbidden_to_ask(label("process_madvise", pid), syscall(__NR_process_madvise, pidfd, &remote, 1, MADV_COLD, 0));
+    forbidden_to_ask(label("kcmp", pid), syscall(__NR_kcmp, getpid(), pid, KCMP_FILE, 0, 0));
+    forbidden_to_ask(label("move_pages", pid), syscall(__NR_move_pages, pid, 0, NULL, NULL, NULL, 0));
+    if (forbidden(label("attach to", pid), ptrace(PTRACE_SEIZE, pid, NULL, NULL)) == 0)
+        ptrace(PTRACE_DETACH, pid, NULL, NULL);
+    close(pidfd);
+}
+
+static void memory(void)
+{
+    memory_of(bystander, (void *)from_environment("ATTACK_BYSTANDER_WORD"));
+    memory_of(supervisor, (void *)0x400000);
+}
+
+static void descriptors(void)
+{
+    int pidfd = (int)syscall(__NR_pidfd_open, bystander, 0), got = 0;
+    int s = (int)tried("pidfd_getfd", syscall(__NR_pidfd_getfd, pidfd, from_environment("ATTACK_BYSTANDER_FD"), 0));
+
+    if (s >= 0)
+        tried("write to it", write(s, "taken", 5));
+    pidfd = (int)syscall(__NR_pidfd_open, supervisor, 0);
+    for (int fd = 0; fd < PIDFD_GETFD_TRIES; fd++)
+        got += syscall(__NR_pidfd_getfd, pidfd, fd, 0) >= 0;
+    if (got > 0)
+        escape("%d descriptors of the supervisor", got);
+}
+
+/* A descriptor's owner is sent a signal of our choice when there is something to read. */
+static void by_descriptor_owner(pid_t pid, int sig)
+{
+    int pair[2];
+
+    if (pipe(pair) < 0)
+        broken("no pipe: %s", strerror(errno));
+    fcntl(pair[0], F_SETSIG, sig);
+    tried(label("F_SETOWN", pid), fcntl(pair[0], F_SETOWN, pid));
+    fcntl(pair[0], F_SETFL, O_ASYNC | O_NONBLOCK);
+    if (write(pair[1], "x", 1) < 0)
+        broken("no write: %s", strerror(errno));
+    usleep(100000);
+}
+
+/* SIGURG does no harm where it arrives. The last one is a SIGKILL: outside looks whether the bystander is still there. */
+static void signals(void)
+{
+    const pid_t pids[] = {bystander, supervisor};
+
+    for (size_t i = 0; i < COUNT(pids); i++) {
+        siginfo_t info = {.si_signo = SIGURG, .si_code = SI_QUEUE};
+        int pidfd = (int)syscall(__NR_pidfd_open, pids[i], 0);
+
+        forbidden(label("kill", pids[i]), kill(pids[i], SIGURG));
+        forbidden(label("tkill", pids[i]), syscall(__NR_tkill, pids[i], SIGURG));
+        forbidden(label("tgkill", pids[i]), syscall(__NR_tgkill, pids[i], pids[i], SIGURG));
+        forbidden(label("rt_sigqueueinfo", pids[i]), syscall(__NR_rt_sigqueueinfo, pids[i], SIGURG, &info));
+        forbidden(label("rt_tgsigqueueinfo", pids[i]), syscall(__NR_rt_tgsigqueueinfo, pids[i], pids[i], SIGURG, &info));
+        forbidden(label("pidfd_send_signal", pids[i]), syscall(__NR_pidfd_send_signal, pidfd, SIGURG, NULL, 0));
+        close(pidfd);
+    }
+    by_descriptor_owner(bystander, SIGKILL);
+    tried("SIGKILL", kill(bystander, SIGKILL));
+}
+
+/* The same limits again: taken or refused, nothing changes. */
+static void limits(void)
+{
+    static const int kinds[] = {RLIMIT_CPU, RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_FSIZE};
+    const pid_t pids[] = {bystander, supervisor};
+
+    for (size_t i = 0; i < COUNT(pids); i++)
+        for (size_t k = 0; k < COUNT(kinds); k++) {
+            struct rlimit limit = {1 << 20, RLIM_INFINITY};
+
+            if (prlimit(pids[i], kinds[k], NULL, &limit) < 0)
+                getrlimit(kinds[k], &limit);
+            forbidden(label("set a limit of the", pids[i]), syscall(__NR_prlimit64, pids[i], kinds[k], &limit, NULL));
+            forbidden(label("set a limit, with garbage, of the", pids[i]),
+                      syscall(__NR_prlimit64, (uint64_t)(uint32_t)pids[i] | 0x7700000000, kinds[k], &limit, NULL));
+        }
+    permitted_works();
+}
+
+static int controlling_terminal(void)
+{
+    int master, slave;
+
+    setsid();
+    if (openpty(&master, &slave, NULL, NULL, NULL) < 0 || ioctl(slave, TIOCSCTTY, 0) < 0)
+        return -1;
+    return slave;
+}
+
+static long type_into_terminal(void)
+{
+    return syscall(__NR_ioctl, controlling_terminal(), (uint64_t)TIOCSTI, "x");
+}
+
+static long type_with_garbage(void)
+{
+    return syscall(__NR_ioctl, controlling_terminal(), (uint64_t)TIOCSTI | 0x1100000000, "x");
+}
+
+static void terminal(void)
+{
+    char selection[16] = {2};
+
+    forbidden_in_child("TIOCSTI", type_into_terminal);
+    forbidden_in_child("TIOCSTI with garbage", type_with_garbage);
+    /* Only a virtual console knows it; elsewhere ENOTTY shows that it was asked. */
+    forbidden_to_ask("TIOCLINUX", ioctl(STDOUT_FILENO, VT_SELECTION, selection));
+}
+
+static void gone(void)
+{
+    struct sockaddr_in to = at4(VICTIM, PORT);
+    double end = now() + 10;
+
+    while (getppid() == supervisor && now() < end)
+        usleep(10000);
+    if (getppid() == supervisor)
+        broken("the supervisor is still there");
+    for (int i = 0; i < 10; i++) {
+        int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0), mptcp = socket(AF_INET, SOCK_STREAM, 262);
+
+        tried("socket", udp);
+        tried("connect", connect(tcp, (struct sockaddr *)&to, sizeof to));
+        tried("sendto", sendto(udp, "gone", 4, 0, (struct sockaddr *)&to, sizeof to));
+        tried("connect-udp", connect(udp, (struct sockaddr *)&to, sizeof to));
+        tried("send", send(udp, "gone", 4, 0));
+        forbidden("MPTCP", mptcp);
+        close(tcp);
+        close(udp);
+        close(mptcp);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } all[] = {{"memory", memory}, {"descriptors", descriptors}, {"signals", signals}, {"limits", limits},
+               {"terminal", terminal}, {"gone", gone}};
+
+    supervisor = getppid();
+    bystander = (pid_t)from_environment("ATTACK_BYSTANDER");
+    for (size_t i = 0; argc == 2 && i < COUNT(all); i++)
+        if (strcmp(argv[1], all[i].name) == 0) {
+            all[i].run();
+            return attack_done();
+        }
+    broken("usage: peers memory | descriptors | signals | limits | terminal | gone");
+}
