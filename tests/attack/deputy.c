@@ -53,14 +53,15 @@ int main(void)
     to_both("abstract", "@" VICTIM_UNIX ".%s");
     snprintf(name, sizeof name, "%s.%%s", in_dir("victim"));
     to_both("by path", name);
-    if (symlink(in_dir("victim.stream"), in_dir("link")) == 0)
-        to_name("by a link", in_dir("link"), SOCK_STREAM);
-    unlink(in_dir("link"));
-    snprintf(name, sizeof name, "%s", in_dir("link"));
-    if (link(in_dir("victim.stream"), name) == 0) {
-        to_name("by a hard link", name, SOCK_STREAM);
-        unlink(name);
-    }
+    char link_name[100], victim[100];
+    snprintf(link_name, sizeof link_name, "%s", in_dir("link"));
+    snprintf(victim, sizeof victim, "%s", in_dir("victim.stream"));
+    if (symlink(victim, link_name) == 0)
+        to_name("by a link", link_name, SOCK_STREAM);
+    unlink(link_name);
+    if (link(victim, link_name) == 0)
+        to_name("by a hard link", link_name, SOCK_STREAM);
+    unlink(link_name);
     through_descriptors();
     if (chdir(in_dir(".")) < 0)
         broken("chdir: %s", strerror(errno));

@@ -180,9 +180,9 @@ static void victim_serve(struct victim *v)
             n = v->fd < 0 ? -1 : recv(v->fd, text, sizeof text, 0);
             if (n == 0 && v->connection) {
                 close(v->fd);
-                v->fd = n = -1;
+                v->fd = -1;
             }
-            if (n < 0)
+            if (n < 0 || v->fd < 0)
                 return;
         } else {
             int s = accept4(v->fd, NULL, NULL, SOCK_CLOEXEC);
