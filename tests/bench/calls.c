@@ -1,8 +1,8 @@
 /* calls - time one kind of call on loopback sockets, and be its other end
  *
- *     calls [-n CALLS] [-T THREADS] [-b BATCH] [-q PERCENT] KIND PORT    print nanoseconds per call
- *     calls serve                                                       the peer: print its three ports and stay
- *     calls hold N PORT COMMAND...                                      N threads block in connect while COMMAND runs
+ *     calls [-n CALLS] [-s BYTES] [-T THREADS] [-b BATCH] [-q PERCENT] KIND PORT    nanoseconds per call
+ *     calls serve                    the peer: print its three ports and stay
+ *     calls hold N PORT COMMAND...   N threads block in connect while COMMAND runs
  *
  * One thread: the calls are timed in batches and the percentile (median) of the batches' means is printed; sockets are
  * made and closed between batches, untimed. More threads: the wall time of all, over all calls. A call that answers
@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
@@ -27,20 +28,22 @@ enum {
     BATCH_MAX = 256,
     THREADS_MAX = 1024,
     PEERS_MAX = 4096,
-    SEND_BYTES = 64,
+    BYTES_MAX = 65536,
     MESSAGES = 64,         /* in one sendmmsg */
-    UNSENT_MAX = 32 * 1024 /* a stream with more on the way rests before the next batch */
+    UNSENT_MAX = 16 * 1024 /* a stream with more on the way rests before the next batch */
 };
 
 /* The thread's sockets and what its calls point to. */
 struct scene {
     int fds[BATCH_MAX]; /* FRESH kinds use one a call, the others the first alone */
     struct sockaddr_in to;
-    char payload[SEND_BYTES];
     struct iovec piece;
     struct msghdr message;
     struct mmsghdr messages[MESSAGES];
 };
+
+static char payload[BYTES_MAX];
+static size_t bytes = 64; /* of a payload */
 
 static int call_connect(struct scene *s, int fd)
 {
@@ -49,7 +52,7 @@ static int call_connect(struct scene *s, int fd)
 
 static int call_sendto(struct scene *s, int fd)
 {
-    return (int)sendto(fd, s->payload, SEND_BYTES, 0, (struct sockaddr *)&s->to, sizeof s->to);
+    return (int)sendto(fd, payload, bytes, 0, (struct sockaddr *)&s->to, sizeof s->to);
 }
 
 static int call_sendmsg(struct scene *s, int fd)
@@ -65,15 +68,17 @@ static int call_sendmmsg(struct scene *s, int fd)
 
 static int call_send(struct scene *s, int fd)
 {
-    return (int)send(fd, s->payload, SEND_BYTES, 0);
+    return (int)send(fd, s->piece.iov_base, s->piece.iov_len, 0);
 }
 
 static int call_write(struct scene *s, int fd)
 {
-    return (int)write(fd, s->payload, SEND_BYTES);
+    return (int)write(fd, s->piece.iov_base, s->piece.iov_len);
 }
 
 enum sockets { ONE, CONNECTED, FRESH };
+
+enum { BYTES = -2 }; /* as a result: that many as were asked for */
 
 static const struct kind {
     const char *name;
@@ -83,16 +88,16 @@ static const struct kind {
     int result, error; /* what every call must answer */
 } kinds[] = {
     {"udp-connect", SOCK_DGRAM, ONE, call_connect, 0, 0},
-    {"udp-sendto", SOCK_DGRAM, ONE, call_sendto, SEND_BYTES, 0},
-    {"udp-sendmsg", SOCK_DGRAM, ONE, call_sendmsg, SEND_BYTES, 0},
-    {"udp-send", SOCK_DGRAM, CONNECTED, call_send, SEND_BYTES, 0},
+    {"udp-sendto", SOCK_DGRAM, ONE, call_sendto, BYTES, 0},
+    {"udp-sendmsg", SOCK_DGRAM, ONE, call_sendmsg, BYTES, 0},
+    {"udp-send", SOCK_DGRAM, CONNECTED, call_send, BYTES, 0},
     {"sendmmsg-64", SOCK_DGRAM, ONE, call_sendmmsg, MESSAGES, 0},
     {"tcp-connect", SOCK_STREAM, FRESH, call_connect, 0, 0},
     {"tcp-connect-nonblocking", SOCK_STREAM | SOCK_NONBLOCK, FRESH, call_connect, -1, EINPROGRESS},
     {"tcp-refused", SOCK_STREAM, FRESH, call_connect, -1, ECONNREFUSED},
-    {"tcp-send", SOCK_STREAM, CONNECTED, call_send, SEND_BYTES, 0},
-    {"tcp-write", SOCK_STREAM, CONNECTED, call_write, SEND_BYTES, 0},
-    {"tcp-sendmsg", SOCK_STREAM, CONNECTED, call_sendmsg, SEND_BYTES, 0},
+    {"tcp-send", SOCK_STREAM, CONNECTED, call_send, BYTES, 0},
+    {"tcp-write", SOCK_STREAM, CONNECTED, call_write, BYTES, 0},
+    {"tcp-sendmsg", SOCK_STREAM, CONNECTED, call_sendmsg, BYTES, 0},
 };
 
 static const struct kind *kind;
@@ -104,7 +109,7 @@ static void scene_set(struct scene *s)
 {
     memset(s, 0, sizeof *s);
     s->to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    s->piece = (struct iovec){s->payload, SEND_BYTES};
+    s->piece = (struct iovec){payload, bytes};
     s->message = (struct msghdr){.msg_iov = &s->piece, .msg_iovlen = 1};
     if (kind->sockets != CONNECTED) {
         s->message.msg_name = &s->to;
@@ -153,7 +158,7 @@ static void call_once(struct scene *s, size_t i)
 {
     int result = kind->call(s, s->fds[kind->sockets == FRESH ? i : 0]);
 
-    if (result != kind->result || (result < 0 && errno != kind->error))
+    if (result != (kind->result == BYTES ? (int)bytes : kind->result) || (result < 0 && errno != kind->error))
         measure_die(kind->name);
 }
 
@@ -259,8 +264,8 @@ static bool serve_drain(int fd)
 
         if (n > 0)
             continue;
-        if (n < 0 && errno == EAGAIN)
-            return true;
+        if (n < 0 && errno == EAGAIN) /* what was read is acknowledged now, not in 40 ms */
+            return setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int)) == 0;
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
         close(fd);
         return false;
@@ -336,10 +341,13 @@ int main(int argc, char **argv)
         return serve();
     if (argc > 4 && strcmp(argv[1], "hold") == 0)
         return hold(argv + 2);
-    for (int option; (option = getopt(argc, argv, "n:T:b:q:")) != -1;)
+    for (int option; (option = getopt(argc, argv, "n:s:T:b:q:")) != -1;)
         switch (option) {
         case 'n':
             calls = (size_t)atoi(optarg);
+            break;
+        case 's':
+            bytes = (size_t)atoi(optarg);
             break;
         case 'T':
             threads = (size_t)atoi(optarg);
@@ -358,7 +366,7 @@ int main(int argc, char **argv)
             kind = &kinds[i];
     errno = EINVAL;
     NEED(kind != NULL && batch > 0 && batch <= BATCH_MAX && threads > 0 && threads <= THREADS_MAX, "usage");
-    NEED(calls >= threads && percent <= 100, "usage");
+    NEED(calls >= threads && percent <= 100 && bytes > 0 && bytes <= BYTES_MAX, "usage");
     port = htons((in_port_t)atoi(argv[optind + 1]));
     printf("%.1f\n", measure_calls());
     return 0;

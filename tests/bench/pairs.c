@@ -2,9 +2,9 @@
  *
  *     pairs [-n ROUNDS] [-c CPU] [-l LABEL] [-u UNIT] [-t | -k KEY] [-q] [-g FORMULA[<=GOAL]]... NAME=COMMAND...
  *
- * Each command prints one number; -k: the one after KEY in its output; -t: its time from spawn to exit is taken instead,
- * in microseconds. One row a command, one a formula: median, 10th to 90th percentile, goal, met or not. A formula is a
- * sum of names over another: "sandlock/native+floor-bare" is sandlock / (native + floor - bare); it is worked out within
+ * Each command prints one number; -k: the one after KEY in its output; -t: its time from spawn to exit is taken, in
+ * microseconds. One row a command, one a formula: median, 10th to 90th percentile, goal, met or not. A formula is a sum
+ * of names over another: "sandlock/native+floor-bare" is sandlock / (native + floor - bare); it is worked out within
  * each round, so that a machine that slows down slows both sides. Commands are split at spaces; nothing is quoted.
  * -q: formulas' rows alone. */
 #include "measure.h"

@@ -1,0 +1,330 @@
+#!/bin/sh
+# run.sh - measure what sandlock costs, and print it as one table. Every figure is held against another of the same run.
+#
+#     tests/bench/run.sh [PART...]      all parts without one; ./build.sh bench builds first
+#
+# A goal is a column of the table, never an exit status. SANDLOCK names another binary; BENCH_CPU the CPU that caller
+# and supervisor share (1; `-` leaves it to the scheduler); BENCH_ROUNDS how often each pair is run (15).
+set -eu
+cd -- "$(dirname -- "$0")/../.."
+
+sandlock=${SANDLOCK:-build/sandlock}
+bench=build/tests/bench
+cpu=${BENCH_CPU:-1}
+rounds=${BENCH_ROUNDS:-15}
+[ "$(nproc)" -gt 1 ] || cpu=-
+busybox=$(command -v busybox)
+work=$(mktemp -d)
+started=''
+
+finish() {
+    for pid in $started; do
+        kill "$pid" 2>/dev/null || :
+    done
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 1' HUP INT TERM
+
+has() {
+    command -v "$1" >/dev/null
+}
+
+# row LABEL WHAT VALUE [SPREAD [GOAL]]: a row of the table, met when VALUE <= GOAL.
+row() {
+    met=''
+    [ -z "${5-}" ] || met=$(awk "BEGIN { print $3 <= $5 ? \"met\" : \"not met\" }")
+    printf '| %-34s | %-34s | %9s | %19s | %6s | %-7s |\n' "$1" "$2" "$3" "${4-}" "${5-}" "$met"
+}
+
+skipped() {
+    row "$1" "skipped: $2" ''
+}
+
+# pairs LABEL ...: interleaved pairs. A command that fails costs its rows, not the rest of the table.
+pairs() {
+    "$bench/pairs" -n "$rounds" -l "$@" || row "$1" 'failed (see stderr)' ''
+}
+
+# The peer of all calls, away from the CPU that is measured.
+serve() {
+    away=''
+    [ "$cpu" = - ] || away='taskset 1'
+    [ "$cpu" != 0 ] || away='taskset 2'
+    $away "$bench/calls" serve >"$work/ports" &
+    started="$started $!"
+    until [ -s "$work/ports" ]; do
+        sleep 0.1
+    done
+    read -r port refused hole <"$work/ports"
+    tcp="--net-allow 127.0.0.0/8:$port,$refused,$hole"
+    udp="$tcp --net-allow udp://127.0.0.0/8:$port"
+}
+
+# (a) Each kind of call on behalf, against the floor and against the plain call.
+part_calls() {
+    for kind in udp-connect udp-sendto udp-sendmsg sendmmsg-64 tcp-connect-nonblocking tcp-refused; do
+        to=$port calls=3000
+        goals='-g sandlock/floor<=1.35 -g sandlock/native'
+        case $kind in
+        tcp-refused) to=$refused ;;
+        sendmmsg-64) calls=200 goals='-g sandlock/floor<=1.35 -g sandlock/native<=2.5' ;;
+        esac
+        call="$bench/calls -n $calls $kind $to"
+        # shellcheck disable=SC2086 # a list of words
+        pairs "a. $kind" -c "$cpu" $goals native="$call" floor="$bench/floor $call" \
+            sandlock="$sandlock run $udp -- $call"
+    done
+}
+
+# (b) A blocking TCP connect: what it costs plainly, and what the floor adds to any call.
+part_tcp() {
+    call="$bench/calls -n 2000 tcp-connect $port" least="$bench/calls -n 2000 udp-connect $port"
+    pairs 'b. tcp-connect' -c "$cpu" -g 'sandlock/native+floor-bare<=1.1' -g sandlock/tcpfloor native="$call" \
+        bare="$least" floor="$bench/floor $least" tcpfloor="$bench/floor $call" sandlock="$sandlock run $tcp -- $call"
+}
+
+# (c) Calls that the policy doesn't trap; `filter` is any filter's cost, one that permits all.
+part_untrapped() {
+    for size in '-n 20000 -s 64' '-n 1600 -b 8 -s 1448'; do
+        for kind in tcp-send tcp-write tcp-sendmsg; do
+            call="$bench/calls $size $kind $port"
+            pairs "c. $kind of ${size##* }, TCP rules" -c "$cpu" -g 'sandlock/native<=1.03' -g 'sandlock/filter' \
+                native="$call" filter="$bench/allow $call" sandlock="$sandlock run $tcp -- $call"
+        done
+    done
+    for kind in tcp-send tcp-write udp-send; do
+        call="$bench/calls -n 20000 $kind $port"
+        pairs "   $kind of 64, UDP rules" -c "$cpu" -g 'sandlock/native' native="$call" \
+            sandlock="$sandlock run $udp -- $call"
+    done
+}
+
+# (d) From spawn to exit of a command that does nothing.
+part_startup() {
+    set -- bare="$busybox true" wrapper="$bench/wrapper $busybox true" sandlock="$sandlock run -- $busybox true"
+    if has bwrap; then
+        set -- -g 'sandlock/bwrap<=1' "$@" bwrap="bwrap --bind / / --unshare-net $busybox true"
+    else
+        skipped 'd. start-up' 'bwrap is not installed'
+    fi
+    pairs 'd. start-up' -n $((rounds * 20)) -t -g 'sandlock-bare<=600' -g 'sandlock/wrapper<=1.5' "$@"
+}
+
+# status PID KEY: a number from /proc/PID/status.
+status() {
+    awk -v key="$2:" '$1 == key { print $2 }' "/proc/$1/status"
+}
+
+# (e) The supervisor's memory with one rule and nothing pending; later, after a million calls.
+part_memory() {
+    # shellcheck disable=SC2086 # a list of words
+    "$sandlock" run $udp -- "$bench/calls" -n 1 udp-connect "$port" >"$work/out" # a run, so that the file is cached
+    # shellcheck disable=SC2086
+    "$sandlock" run $udp -- sleep 1 &
+    sleep 0.5
+    row 'e. memory, one rule' 'VmRSS, KiB' "$(status $! VmRSS)" '' 1024
+    row 'e. memory, one rule' 'threads' "$(status $! Threads)" '' 1
+    wait $!
+}
+
+# The rules' file of $1 rules: distinct addresses, then the one that is used.
+rules_file() {
+    awk -v n="$1" -v port="$port" 'BEGIN {
+        for (i = 1; i < n; i++)
+            printf "%s10.%d.%d.%d:%d\n", i % 2 ? "udp://" : "", i / 65536, i / 256 % 256, i % 256, 1 + i % 60000
+        print "udp://127.0.0.1:" port
+    }' >"$work/rules.$1"
+    echo "--net-allow @$work/rules.$1"
+}
+
+# (f) One rule, a thousand, a hundred thousand: start-up, and a call on behalf.
+part_rules() {
+    one=$(rules_file 1) thousand=$(rules_file 1000) many=$(rules_file 100000) most=$(rules_file 1000000)
+    call="$bench/calls -n 3000 udp-connect $port"
+    pairs 'f. udp-connect by rules' -c "$cpu" -g '1000/1<=1.1' -g '100000/1<=1.1' -g '1000000/1<=1.1' \
+        1="$sandlock run $one -- $call" 1000="$sandlock run $thousand -- $call" \
+        100000="$sandlock run $many -- $call" 1000000="$sandlock run $most -- $call"
+    pairs 'f. start-up by rules' -t -g '100000-1<=100000' 1="$sandlock run $one -- $busybox true" \
+        1000="$sandlock run $thousand -- $busybox true" 100000="$sandlock run $many -- $busybox true"
+    # shellcheck disable=SC2086 # a list of words
+    "$sandlock" run $many -- sleep 2 &
+    sleep 1
+    row 'f. memory, 100000 rules' 'VmRSS, KiB' "$(status $! VmRSS)" '' 17408
+    wait $!
+    [ ! -x "$bench/ipset" ] || "$bench/ipset"
+}
+
+# Another process's connect while many threads block in theirs.
+part_pending() {
+    for kind in udp-connect tcp-connect; do
+        for percent in 50 99; do
+            call="$bench/calls -n 3000 -b 1 -q $percent $kind $port"
+            goal=1.5
+            [ $percent = 50 ] || goal=3
+            pairs "$kind, 1000 pending, p$percent" -n 7 -c "$cpu" -g "pending/quiet<=$goal" \
+                quiet="$sandlock run $udp -- $bench/calls hold 0 $hole $call" \
+                pending="$sandlock run $udp -- $bench/calls hold 1000 $hole $call"
+        done
+    done
+}
+
+# More threads in the child, and more sandboxes at once.
+part_scale() {
+    for threads in 4 64; do
+        for kind in udp-connect tcp-connect; do
+            call="$bench/calls -n 6400 -T $threads $kind $port"
+            pairs "$kind, $threads threads" -c "$cpu" -g 'sandlock/floor<=1.25' native="$call" \
+                floor="$bench/floor $call" sandlock="$sandlock run $udp -- $call"
+        done
+    done
+    cat >"$work/many" <<'END'
+n=$1
+shift
+while [ "$n" -gt 0 ]; do
+    "$@" >/dev/null &
+    n=$((n - 1))
+done
+wait
+END
+    call="$bench/calls -n 20000 udp-connect $port"
+    for n in 2 8 32; do
+        pairs "$n sandboxes at once, $(nproc) CPUs" -n 3 -t -g "many/one<=$((n * 115 / $(nproc)))e-2" \
+            one="sh $work/many 1 $sandlock run $udp -- $call" \
+            many="sh $work/many $n $sandlock run $udp -- $call"
+    done
+}
+
+# A million notifications: memory and cost before and after, and the supervisor's time for one.
+part_million() {
+    cat >"$work/million" <<'END'
+supervisor() {
+    awk '$1 == "VmRSS:" { print $2 }' "/proc/$PPID/status"
+}
+"$1" -n 20000 udp-connect "$2"
+supervisor
+"$1" -n 1000000 udp-connect "$2" >/dev/null
+"$1" -n 20000 udp-connect "$2"
+supervisor
+awk '{ print ($14 + $15) * 10000 / 1040000 }' "/proc/$PPID/stat"
+END
+    pinned=''
+    [ "$cpu" = - ] || pinned="taskset $((1 << cpu))"
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    set -- $($pinned "$sandlock" run $udp -- sh "$work/million" "$bench/calls" "$port")
+    row '10^6 notifications' 'ns per call, last / first' "$(awk "BEGIN { printf \"%.3f\", $3 / $1 }")" "$1 to $3" 1.05
+    row '10^6 notifications' 'VmRSS, KiB, last - first' $(($4 - $2)) "$2 to $4" 0
+    row '10^6 notifications' "supervisor's CPU time, us per call" "$5"
+}
+
+# System calls of the supervisor for one notification.
+part_strace() {
+    if ! has strace; then
+        skipped 'system calls' 'strace is not installed'
+        return
+    fi
+    for kind in udp-connect udp-sendto udp-sendmsg tcp-connect; do
+        # shellcheck disable=SC2086 # a list of words
+        strace -c -U calls,name -o "$work/strace" "$sandlock" run $udp -- \
+            "$bench/calls" -n 1000 $kind "$port" >"$work/out"
+        row "system calls, $kind" 'per notification' \
+            "$(awk '$1 > 900 && $2 != "total" { n += $1 } END { printf "%.1f", n / 1000 }' "$work/strace")"
+        awk '$1 > 900 && $2 != "total" { printf "    %-20s %.2f\n", $2, $1 / 1000 }' "$work/strace"
+    done
+}
+
+# A free port to serve programs on. Any will do that nothing listens on.
+part_redis() {
+    if ! has redis-server || ! has redis-benchmark; then
+        skipped redis-benchmark 'redis is not installed'
+        return
+    fi
+    redis-server --port 7399 --bind 127.0.0.1 --save '' --daemonize no >"$work/redis" &
+    started="$started $!"
+    sleep 1
+    call='redis-benchmark -p 7399 -t get -n 60000 -q'
+    pairs 'redis-benchmark GET' -n 9 -t -g 'sandlock/native<=1.02' native="$call" \
+        sandlock="$sandlock run --net-allow 127.0.0.1:7399 -- $call"
+}
+
+part_files() {
+    mkdir "$work/tree"
+    (cd "$work/tree" && for i in $(seq 40); do
+        mkdir "$i"
+        for j in $(seq 100); do
+            echo "$i $j" >"$i/$j"
+        done
+    done)
+    call="$busybox find $work/tree -type f -exec $busybox cat {} +"
+    pairs 'find + cat, 4000 files' -t -g 'sandlock/native<=1.02' native="$call" sandlock="$sandlock run -- $call"
+}
+
+part_wrk() {
+    if ! has wrk || ! has nginx; then
+        skipped 'wrk, nginx' 'wrk or nginx is not installed'
+        return
+    fi
+    cat >"$work/nginx.conf" <<END
+daemon off; pid $work/nginx.pid; error_log /dev/null; worker_processes 1;
+events { }
+http { access_log off; server { listen 127.0.0.1:7398; location / { return 200 "hello"; } } }
+END
+    nginx -c "$work/nginx.conf" -e /dev/null &
+    started="$started $!"
+    sleep 1
+    call='wrk -t 1 -c 16 -d 1s http://127.0.0.1:7398/'
+    pairs 'wrk against nginx' -n 7 -k 'Requests/sec:' -u requests/s -g 'native/sandlock<=1.02' \
+        native="$call" sandlock="$sandlock run --net-allow 127.0.0.1:7398 -- $call"
+}
+
+part_iperf() {
+    if ! has iperf3; then
+        skipped iperf3 'iperf3 is not installed'
+        return
+    fi
+    iperf3 -s -p 7397 -B 127.0.0.1 >"$work/iperf" &
+    started="$started $!"
+    sleep 1
+    for how in '' '-u -b 0 -l 1400'; do
+        amount=2G
+        [ -z "$how" ] || amount=100M
+        call="iperf3 -c 127.0.0.1 -p 7397 -n $amount $how"
+        pairs "iperf3 ${how:-TCP}" -n 5 -t -g 'sandlock/native<=1.02' native="$call" \
+            sandlock="$sandlock run --net-allow 127.0.0.1:7397 --net-allow udp://127.0.0.1:7397 -- $call"
+    done
+}
+
+part_git() {
+    if ! has git || ! git daemon --help >/dev/null 2>&1; then
+        skipped 'git clone' 'git is not installed'
+        return
+    fi
+    git clone -q --bare . "$work/repo.git"
+    git daemon --listen=127.0.0.1 --port=7396 --base-path="$work" --export-all --reuseaddr "$work" 2>"$work/git" &
+    started="$started $!"
+    sleep 1
+    echo "rm -rf $work/clone; exec git clone -q git://127.0.0.1:7396/repo.git $work/clone" >"$work/clone.sh"
+    pairs 'git clone' -n 9 -t -g 'sandlock/native<=1.02' native="sh $work/clone.sh" \
+        sandlock="$sandlock run --net-allow 127.0.0.1:7396 -- sh $work/clone.sh"
+}
+
+part_compile() {
+    if ! has gcc; then
+        skipped compile 'gcc is not installed'
+        return
+    fi
+    call="gcc -O1 -c -o $work/pairs.o tests/bench/pairs.c"
+    pairs 'compile a C file' -t -g 'sandlock/native<=1.02' native="$call" sandlock="$sandlock run -- $call"
+}
+
+[ $# -gt 0 ] || set -- calls tcp untrapped startup memory rules pending scale million strace \
+    redis files wrk iperf git compile
+echo "$(uname -srm), $(nproc) CPUs, caller and supervisor on CPU $cpu, $rounds rounds"
+echo
+row what figure median '10th - 90th pct' goal
+printf '|%s|%s|%s|%s|%s|%s|\n' ------------------------------------ ------------------------------------ ----------: \
+    --------------------: -------: ---------
+serve
+for part; do
+    "part_$part"
+done
