@@ -15,8 +15,9 @@
 
 enum {
     QUERY_ADDRS_MAX = 64,  /* kept of one answer */
-    QUERY_SLOTS_MAX = 256, /* queries under way at once, a socket each */
+    QUERY_SLOTS_MAX = 144, /* queries under way at once, a socket each; dnsmasq refuses the 151st */
     QUERY_RETRY_MS = 10,   /* when there is no descriptor left for one more socket */
+    QUERY_PAUSE_MS = 100,  /* before servers that all failed are asked again */
 };
 
 /* How a query ended, the more telling first. */
@@ -161,11 +162,23 @@ static int query_send(struct query_run *run, struct query_slot *slot)
     return send(query_poll(run, slot)->fd, bytes + before, 2 + len - before, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* Ask again, after a while. */
+static void query_park(struct query_slot *slot, int ms)
+{
+    slot->state = SLOT_PARKED;
+    slot->deadline = query_now() + ms;
+}
+
+static size_t query_most_tries(const struct query_run *run)
+{
+    return run->config->attempts * run->config->n_servers;
+}
+
 /* Ask the slot's server, and those behind it where one can't be reached at all. Without a descriptor for one more socket
  * it waits for one that another query gives back. */
 static void query_ask(struct query_run *run, struct query_slot *slot)
 {
-    for (; slot->tries < run->config->attempts * run->config->n_servers; slot->tries++) {
+    for (; slot->tries < query_most_tries(run); slot->tries++) {
         slot->state = SLOT_UDP;
         int status = query_connect(run, slot, SOCK_DGRAM, POLLIN);
         if (status == 0)
@@ -174,8 +187,7 @@ static void query_ask(struct query_run *run, struct query_slot *slot)
             return;
         query_close(run, slot);
         if ((status == -EMFILE || status == -ENFILE || status == -ENOBUFS) && run->sockets > 0) {
-            slot->state = SLOT_PARKED;
-            slot->deadline = query_now() + QUERY_RETRY_MS;
+            query_park(slot, QUERY_RETRY_MS);
             return;
         }
         slot->query->outcomes[query_server(run, slot)] = (int16_t)status;
@@ -189,7 +201,10 @@ static void query_move_on(struct query_run *run, struct query_slot *slot, int ou
     slot->query->outcomes[query_server(run, slot)] = (int16_t)outcome;
     query_close(run, slot);
     slot->tries++;
-    query_ask(run, slot);
+    if (slot->tries % run->config->n_servers == 0 && slot->tries < query_most_tries(run) && outcome != OUTCOME_SILENT)
+        query_park(slot, QUERY_PAUSE_MS);
+    else
+        query_ask(run, slot);
 }
 
 /* The answer was cut: ask the same server over TCP. */
