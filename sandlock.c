@@ -2,18 +2,25 @@
  *
  * Read downward: types and limits, rules, options, traps, then one call's way: parse, decide, execute, reply; then serve
  * (the loop), confine (the child's side) and main. sys/ holds the mechanism and knows nothing of rules. */
+#define SANDLOCK_VERSION "0.1"
+
 #include "sys/addr.h"
 #include "sys/base.h"
 #include "sys/bpf.h"
+#include "sys/closer.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
+#include "sys/log.h"
 #include "sys/notify.h"
 #include "sys/pin.h"
 #include "sys/process.h"
+#include "sys/resolve.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -40,10 +47,21 @@ enum {
     ADDRESS_MAX = 128,         /* sizeof(struct sockaddr_storage): the kernel's own limit */
     VECTOR_MAX = 1024,         /* UIO_MAXIOV, for iovec and sendmmsg's vector alike */
     RIGHTS_MAX = 253,          /* SCM_MAX_FD */
+    CONTROL_MAX = KERNEL_CMSG_MAX,
+    LENGTH_MAX = 0x7ffff000,   /* MAX_RW_COUNT: what one call can send */
+    BATCH_MAX = 64,            /* messages of a sendmmsg that are handled together */
+    ROUNDS_MAX = 4,            /* of one send, before others have their turn */
+    LOST_MAX = 64,
+    CALLS_MAX = 512,           /* above every trapped call's number */
+    EVENTS_AT_ONCE = 16,
+    OUR_DESCRIPTORS = 20000,   /* PENDING_MAX and some */
+    CHILD_STACK = 65536,
     UDP_PAYLOAD_MAX = 65535,
     PAYLOAD_MAX = 512 * 1024,  /* a unix datagram; the default buffers take less */
     STREAM_PIECE = 256 * 1024, /* of a stream's payload, held at one time */
     PENDING_MAX = 16384,
+    EVENT_LISTENER = PENDING_MAX, /* epoll tags; lower ones are places in pending */
+    EVENT_SIGNALS,
     TICK_MS = 20,
     TICK_ENTRIES = 64,
 };
@@ -52,14 +70,15 @@ enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };
 
 static const char *const protocol_names[PROTOCOLS] = {"tcp", "udp", "icmp"};
 
-enum rule_list { LIST_ALLOW, LIST_DENY, LISTS };
+enum rule_list { LIST_ALLOW, LIST_DENY, LIST_BIND, LIST_BIND_DENY, LISTS };
 
-static const char *const list_options[LISTS] = {"--net-allow", "--net-deny"};
+static const char *const list_options[LISTS] = {"--net-allow", "--net-deny", "--net-allow-bind", "--net-deny-bind"};
 
 enum verdict { VERDICT_ALLOW, VERDICT_DENY };
 
 struct decision {
     enum verdict verdict;
+    int error;    /* what a refused call answers */
     int64_t rule; /* its index in policy.texts; -1: no rule spoke */
 };
 
@@ -74,11 +93,24 @@ struct rule_text {
     enum rule_list list;
 };
 
+/* A rule for a host name: its addresses join the policy when they are known. */
+struct named_rule {
+    uint32_t tag;  /* of the rule */
+    uint32_t name; /* which of policy.names */
+};
+
 struct policy {
     struct entry_list building[LISTS][PROTOCOLS][2];
     struct ipset sets[LISTS][PROTOCOLS][2]; /* [..][IPv4, IPv6] */
     struct rule_text *texts;
     size_t n_texts, text_room;
+    struct named_rule *named;
+    size_t n_named, named_room;
+    struct resolve_name *names; /* each once, however many rules use it */
+    size_t n_names, name_room;
+    struct resolvconf resolvconf;
+    const char *hosts;          /* --hosts; NULL: /etc/hosts */
+    bool no_private;
     bool any[LISTS];            /* was a rule of this list given? */
     bool open[PROTOCOLS];       /* may sockets of this protocol exist? */
     bool traps_sends;
@@ -86,6 +118,16 @@ struct policy {
 };
 
 static struct policy policy = {.deny_errno = ECONNREFUSED};
+
+struct settings {
+    unsigned timeout; /* seconds; 0: none */
+    bool no_hosts, wait_all, strict, verbose, quiet, log_allowed, allow_steering;
+    const char *cwd;
+    int keep_fds[KEEP_FDS_MAX];
+    size_t n_keep_fds;
+};
+
+static struct settings settings;
 
 /* ---- rules ---- */
 
@@ -127,7 +169,7 @@ static rule_error rule_parse_scheme(struct slice *text, struct rule *rule)
     return "unknown scheme; one of tcp://, udp://, icmp:// and any:// would be right";
 }
 
-static rule_error rule_parse_port(struct slice text, struct port_range *range)
+static rule_error rule_parse_port(struct slice text, bool binds, struct port_range *range)
 {
     uint64_t first, last;
     struct slice rest = slice_trim(text);
@@ -138,7 +180,7 @@ static rule_error rule_parse_port(struct slice text, struct port_range *range)
     last = first;
     if (rest.p != NULL && parse_uint(slice_trim(rest), UINT16_MAX, &last) < 0)
         return "invalid port range; two numbers from 1 to 65535 like 8000-8010 would be right";
-    if (first == 0 || last == 0)
+    if (!binds && (first == 0 || last == 0))
         return "port 0 can't be connected to; a number from 1 to 65535, or * for all, would be right";
     if (last < first)
         return "invalid port range: it ends before it begins; the lower port comes first";
@@ -146,7 +188,7 @@ static rule_error rule_parse_port(struct slice text, struct port_range *range)
     return NULL;
 }
 
-static rule_error rule_parse_ports(struct slice text, struct rule *rule)
+static rule_error rule_parse_ports(struct slice text, bool binds, struct rule *rule)
 {
     bool all = false;
 
@@ -159,7 +201,7 @@ static rule_error rule_parse_ports(struct slice text, struct rule *rule)
         }
         if (rule->n_ports == PORT_RANGES_MAX)
             return "invalid port list: more than 256 entries; several rules would be right";
-        rule_error error = rule_parse_port(port, &rule->ports[rule->n_ports]);
+        rule_error error = rule_parse_port(port, binds, &rule->ports[rule->n_ports]);
         if (error != NULL)
             return error;
         rule->n_ports++;
@@ -201,32 +243,15 @@ static rule_error rule_split(struct slice text, struct slice *target, struct sli
     return NULL;
 }
 
-/* A host name as DNS and RFC 1123 have it: labels of letters, digits, - and _, each 1 to 63, together at most 253; the
- * last is not a number, so that a mistyped address is no name. */
+/* A host name: the last label is not a number, so that a mistyped address is no name. */
 static bool rule_is_name(struct slice text)
 {
-    bool numeric = true;
+    struct slice rest = text, label = {NULL, 0};
+    uint64_t number;
 
-    if (text.len > 0 && text.p[text.len - 1] == '.')
-        text.len--;
-    if (text.len == 0 || text.len > 253)
-        return false;
-    while (text.p != NULL) {
-        struct slice label = slice_split(&text, '.');
-
-        if (label.len == 0 || label.len > 63 || label.p[0] == '-' || label.p[label.len - 1] == '-')
-            return false;
-        numeric = true;
-        for (size_t i = 0; i < label.len; i++) {
-            char c = label.p[i];
-            bool digit = c >= '0' && c <= '9';
-
-            if (!digit && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '-' && c != '_')
-                return false;
-            numeric = numeric && digit;
-        }
-    }
-    return !numeric;
+    while (rest.len > 0)
+        label = slice_split(&rest, '.');
+    return dns_name_valid(text) && parse_uint(label, UINT64_MAX, &number) != 0;
 }
 
 static rule_error rule_parse_target(struct slice target, bool bracketed, enum rule_list list, struct rule *rule)
@@ -246,6 +271,8 @@ static rule_error rule_parse_target(struct slice target, bool bracketed, enum ru
     }
     if (list == LIST_DENY)
         return "not an IP address or CIDR, and host names can't be denied; 10.0.0.0/8:443 would be right";
+    if (list != LIST_ALLOW)
+        return "not an IP address or CIDR; 8080 or 127.0.0.1:8080 would be right";
     if (!rule_is_name(target))
         return "neither a valid IP address, CIDR nor host name; 10.0.0.1:443 or [2001:db8::1]:443 would be right";
     rule->target = TARGET_NAME;
@@ -280,10 +307,33 @@ static rule_error rule_parse(struct slice text, enum rule_list list, struct rule
         return error;
     if (ports.p == NULL)
         return NULL;
-    error = rule_parse_ports(ports, rule);
+    error = rule_parse_ports(ports, false, rule);
     if (rule->n_ports > 0)
         rule->protocols &= ~(1u << PROTOCOL_ICMP); /* any:// with a port is TCP and UDP */
     return error;
+}
+
+/* A rule of --net-allow-bind and --net-deny-bind: [tcp://|udp://][ADDRESS:]PORTS. */
+static rule_error rule_parse_bind(struct slice text, struct rule *rule)
+{
+    struct slice target = {NULL, 0}, ports = slice_trim(text);
+    bool bracketed = false;
+
+    rule->n_ports = 0;
+    rule->target = TARGET_ANY;
+    rule_error error = rule_parse_scheme(&ports, rule);
+    if (error == NULL && rule->protocols & 1u << PROTOCOL_ICMP)
+        error = "only tcp:// and udp:// have ports to bind; udp://5353 would be right";
+    if (error != NULL)
+        return error;
+    if (ports.len == 0)
+        return "no port; 8080, 8000-8010, 127.0.0.1:8080 or * would be right";
+    if (memchr(ports.p, ':', ports.len) != NULL || memchr(ports.p, '.', ports.len) != NULL) {
+        error = rule_split(ports, &target, &ports, &bracketed);
+        if (error == NULL)
+            error = rule_parse_target(target, bracketed, LIST_BIND, rule);
+    }
+    return error != NULL || ports.p == NULL ? error : rule_parse_ports(ports, true, rule);
 }
 
 static void *grow(void *old, size_t *room, size_t size)
@@ -313,27 +363,48 @@ static void policy_add_prefix(enum rule_list list, const struct rule *rule, stru
     }
 }
 
+static void policy_add_name(struct slice name, uint32_t tag)
+{
+    uint32_t at = 0;
+
+    while (at < policy.n_names && !hosts_name_equal(policy.names[at].name, name))
+        at++;
+    if (at == policy.n_names) {
+        if (policy.n_names == policy.name_room)
+            policy.names = grow(policy.names, &policy.name_room, sizeof *policy.names);
+        policy.names[policy.n_names++] = (struct resolve_name){.name = name};
+    }
+    if (policy.n_named == policy.named_room)
+        policy.named = grow(policy.named, &policy.named_room, sizeof *policy.named);
+    policy.named[policy.n_named++] = (struct named_rule){tag, at};
+}
+
 static void policy_add(enum rule_list list, struct slice text)
 {
     static struct rule rule; /* too large for a stack, and used by one caller at a time */
     const char *option = list_options[list];
-    rule_error error = rule_parse(text, list, &rule);
+    bool binds = list == LIST_BIND || list == LIST_BIND_DENY;
+    rule_error error = binds ? rule_parse_bind(text, &rule) : rule_parse(text, list, &rule);
 
     if (error != NULL)
         die("%s '%.*s': %s", option, (int)text.len, text.p, error);
-    if (rule.target == TARGET_NAME)
-        die("%s '%.*s': host names can't be resolved yet; its IP address would be right", option, (int)text.len, text.p);
     if (policy.n_texts == policy.text_room)
         policy.texts = grow(policy.texts, &policy.text_room, sizeof *policy.texts);
     uint32_t tag = (uint32_t)policy.n_texts;
     policy.texts[policy.n_texts++] = (struct rule_text){text, list};
     policy.any[list] = true;
-    if (rule.target == TARGET_PREFIX) {
+    switch (rule.target) {
+    case TARGET_PREFIX:
         policy_add_prefix(list, &rule, rule.prefix, tag);
-        return;
+        break;
+    case TARGET_NAME:
+        policy_add_name(rule.name, tag);
+        break;
+    case TARGET_ANY:
+        policy_add_prefix(list, &rule, (struct ip_prefix){{0, 0, 4}, 0}, tag);
+        policy_add_prefix(list, &rule, (struct ip_prefix){{0, 0, 6}, 0}, tag);
+        break;
     }
-    policy_add_prefix(list, &rule, (struct ip_prefix){{0, 0, 4}, 0}, tag);
-    policy_add_prefix(list, &rule, (struct ip_prefix){{0, 0, 6}, 0}, tag);
 }
 
 /* @FILE: one rule a line, # begins a comment. The text stays, rules point into it. */
@@ -366,6 +437,108 @@ static void policy_add_file(enum rule_list list, const char *path)
     policy.any[list] = true; /* an empty allow file allows nothing; it doesn't lift the restriction */
 }
 
+/* What `run` would not let a name answer with --no-private: RFC 1918, 4193, 6598, 3927, loopback, link-local, unspecified. */
+static bool addr_is_private(struct ip_addr addr)
+{
+    static const char *const prefixes[] = {
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+        "::/127", "fc00::/7", "fe80::/10", "fec0::/10",
+    };
+    struct ip_addr inner;
+
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        struct ip_prefix prefix;
+
+        if (ip_prefix_parse(slice_of(prefixes[i]), &prefix) == 0 && ip_prefix_covers(prefix, addr))
+            return true;
+    }
+    for (unsigned i = 0; ip_addr_embedded(addr, i, &inner); i++)
+        if (addr_is_private(inner))
+            return true;
+    return false;
+}
+
+/* Drop a name's private addresses, where DNS gave them. Whether any address is left. */
+static bool name_drop_private(struct resolve_name *name)
+{
+    size_t left = 0;
+
+    for (size_t f = 0; f < RESOLVE_FAMILIES; f++) {
+        struct query *family = &name->families[f];
+        size_t kept = 0;
+
+        for (size_t i = 0; i < family->n; i++)
+            if (name->from_hosts || !addr_is_private(family->addrs[i]))
+                family->addrs[kept++] = family->addrs[i];
+        family->n = kept;
+        left += kept;
+    }
+    return left > 0;
+}
+
+static void name_say(const struct resolve_name *name)
+{
+    struct text line = {.len = 0};
+
+    for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+        for (size_t i = 0; i < name->families[f].n; i++) {
+            char addr[IP_TEXT_MAX];
+
+            ip_addr_format(addr, sizeof addr, name->families[f].addrs[i]);
+            text_add(&line, " %s", addr);
+        }
+    say("%.*s is%s%s", (int)name->name.len, name->name.p, line.bytes, name->from_hosts ? " (not from DNS)" : "");
+}
+
+/* Look up all names that rules use, at once, and give the rules their addresses. All that fail are said before we end. */
+static void policy_resolve(void)
+{
+    static struct rule rule;
+    struct hosts_text hosts = {.p = NULL};
+    bool failed = false;
+
+    if (policy.n_names == 0)
+        return;
+    if (policy.resolvconf.n_servers == 0) {
+        resolvconf_init(&policy.resolvconf);
+        resolvconf_read(&policy.resolvconf, "/etc/resolv.conf");
+    }
+    int result = hosts_load(&hosts, NULL, policy.hosts ? policy.hosts : "/etc/hosts");
+    if (result < 0 && policy.hosts != NULL)
+        die("--hosts '%s': cannot read: %s; a readable hosts file would be right", policy.hosts, strerror(-result));
+    result = resolve_all(&policy.resolvconf, hosts_slice(&hosts), policy.names, policy.n_names);
+    if (result < 0)
+        die("cannot look up names: %s", strerror(-result));
+    for (size_t i = 0; i < policy.n_names; i++) {
+        struct resolve_name *name = &policy.names[i];
+        char error[RESOLVE_ERROR_MAX] = "it has private addresses only, and --no-private is given";
+
+        if (name->status != RESOLVE_FOUND)
+            resolve_error_format(&policy.resolvconf, name, error);
+        if (name->status != RESOLVE_FOUND || (policy.no_private && !name_drop_private(name))) {
+            say("cannot resolve '%.*s': %s", (int)name->name.len, name->name.p, error);
+            failed = true;
+        } else if (settings.verbose) {
+            name_say(name);
+        }
+    }
+    if (failed)
+        exit(EXIT_OURS);
+    for (size_t i = 0; i < policy.n_named; i++) {
+        const struct rule_text *text = &policy.texts[policy.named[i].tag];
+        const struct resolve_name *name = &policy.names[policy.named[i].name];
+
+        rule_parse(text->text, text->list, &rule);
+        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+            for (size_t a = 0; a < name->families[f].n; a++) {
+                struct ip_addr addr = name->families[f].addrs[a];
+
+                policy_add_prefix(text->list, &rule, (struct ip_prefix){addr, addr.version == 4 ? 32 : 128},
+                                  policy.named[i].tag);
+            }
+    }
+}
+
 /* After the last rule: build the sets, and what may exist under them. */
 static void policy_finish(void)
 {
@@ -389,15 +562,6 @@ static void policy_finish(void)
 
 /* ---- options ---- */
 
-struct settings {
-    unsigned timeout; /* seconds; 0: none */
-    bool wait_all, strict, verbose;
-    int keep_fds[KEEP_FDS_MAX];
-    size_t n_keep_fds;
-};
-
-static struct settings settings;
-
 static void set_rule(enum rule_list list, const char *value)
 {
     if (value[0] == '@')
@@ -414,6 +578,46 @@ static void set_allow(const char *value)
 static void set_deny(const char *value)
 {
     set_rule(LIST_DENY, value);
+}
+
+static void set_allow_bind(const char *value)
+{
+    set_rule(LIST_BIND, value);
+}
+
+static void set_deny_bind(const char *value)
+{
+    set_rule(LIST_BIND_DENY, value);
+}
+
+static void set_resolver(const char *value)
+{
+    int result;
+
+    if (policy.resolvconf.n_servers == 0)
+        resolvconf_init(&policy.resolvconf);
+    result = resolvconf_add_server(&policy.resolvconf, slice_of(value));
+    if (result == -ENOSPC)
+        die("--resolver '%s': one too many; at most %d would be right", value, RESOLVCONF_SERVERS_MAX);
+    if (result < 0)
+        die("--resolver '%s': not a nameserver's address; 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53 would be right", value);
+}
+
+static void set_hosts(const char *value)
+{
+    policy.hosts = value;
+}
+
+static void set_no_private(const char *value)
+{
+    (void)value;
+    policy.no_private = true;
+}
+
+static void set_no_hosts(const char *value)
+{
+    (void)value;
+    settings.no_hosts = true;
 }
 
 static void set_deny_errno(const char *value)
@@ -470,6 +674,12 @@ static void set_keep_fd(const char *value)
     settings.keep_fds[settings.n_keep_fds++] = (int)fd;
 }
 
+static void set_allow_steering(const char *value)
+{
+    (void)value;
+    settings.allow_steering = true;
+}
+
 static void set_wait_all(const char *value)
 {
     (void)value;
@@ -496,7 +706,14 @@ static const struct option {
 } options[] = {
     {"--net-allow", "RULE", set_allow, "permit a destination: [tcp://|udp://|icmp://|any://]TARGET[:PORTS], or @FILE"},
     {"--net-deny", "RULE", set_deny, "refuse a destination; wins over --net-allow. Alone: all others are permitted"},
+    {"--net-allow-bind", "PORTS", set_allow_bind, "permit to listen: [tcp://|udp://][ADDRESS:]PORTS, or @FILE"},
+    {"--net-deny-bind", "PORTS", set_deny_bind, "refuse it; wins over --net-allow-bind"},
+    {"--resolver", "SERVER", set_resolver, "ask this nameserver, IP[:port], not those of /etc/resolv.conf"},
+    {"--hosts", "FILE", set_hosts, "look names up here first, not in /etc/hosts"},
+    {"--no-private", NULL, set_no_private, "drop private addresses that DNS gives for a name"},
+    {"--no-hosts", NULL, set_no_hosts, "don't show the names' addresses in /etc/hosts inside"},
     {"--deny-errno", "NAME", set_deny_errno, "what a refused destination answers (ECONNREFUSED)"},
+    {"--allow-steering", NULL, set_allow_steering, "permit options that choose the interface (SO_BINDTODEVICE ...)"},
     {"--timeout", "TIME", set_timeout, "end the command after 10s, 5m, 2h: TERM, 2 s later KILL; exit 124"},
     {"--wait-all", NULL, set_wait_all, "wait for what the command leaves behind instead of killing it"},
     {"--keep-fd", "N", set_keep_fd, "hand descriptor N down; all others above 2 are closed"},
@@ -510,7 +727,7 @@ static void usage(int to)
                 "       sandlock explain [OPTION...] -- DEST...       what the rules say of each destination\n"
                 "       sandlock check                                what this kernel offers, what is lost without\n"
                 "       sandlock --help | --version\n\n"
-                "TARGET is an IPv4 or [IPv6] address, a CIDR prefix, or * (or nothing) for all. PORTS are 443, 80,443,\n"
+                "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, or * (or nothing) for all. PORTS are 443, 80,443,\n"
                 "8000-8010 or *; without them, all. No scheme means tcp://. No rule at all means no network.\n\noptions:\n");
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         char name[32];
@@ -555,12 +772,25 @@ static int options_parse(int argc, char **argv, int at)
 /* ---- traps ---- */
 
 /* What a trapped call is; its row below says which numbers mean it. CALL_NONE: decided in the filter. */
-enum call { CALL_NONE, CALL_CONNECT, CALL_SENDTO, CALL_SENDMSG, CALL_SENDMMSG, CALL_SOCKET, CALL_SETSOCKOPT };
+enum call {
+    CALL_NONE,
+    CALL_CONNECT,
+    CALL_BIND,
+    CALL_LISTEN,
+    CALL_SENDTO,
+    CALL_SENDMSG,
+    CALL_SENDMMSG,
+    CALL_SOCKET,
+    CALL_SETSOCKOPT,
+    CALL_OPEN,
+};
 
-static const char *const call_names[] = {"", "connect", "sendto", "sendmsg", "sendmmsg", "socket", "setsockopt"};
+static const char *const call_names[] = {
+    "", "connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg", "socket", "setsockopt", "open",
+};
 
 /* When a row is part of the filter. */
-enum when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_LEADERS_TABLE };
+enum when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED, WHEN_LEADERS_TABLE };
 
 #define FAILS(e) (SECCOMP_RET_ERRNO | (e))
 #define IS(arg, value) {BPF_EQUAL, arg, UINT32_MAX, value}
@@ -570,10 +800,13 @@ enum when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_LEADERS_TABLE };
 #define IS_ZERO_OR_ONE(arg) {BPF_EQUAL, arg, ~1u, 0}
 #define HAS_BIT(arg, bit) {BPF_ANY_BIT, arg, bit, 0}
 #define IS_GIVEN(arg) {BPF_NONZERO, arg, 0, 0}
+#define REFUSED_OPTION(when, level, option, name) \
+    {NR_setsockopt, CALL_SETSOCKOPT, when, ASKED, {IS(1, level), IS(2, option)}, name}
+#define READS_A_FILE(arg) {BPF_EQUAL, arg, O_ACCMODE | O_CREAT | O_DIRECTORY | O_PATH, O_RDONLY}
 #define ALLOWED SECCOMP_RET_ALLOW
 #define ASKED SECCOMP_RET_USER_NOTIF
 
-enum { TCP_REPAIR_OPTION = 19, USERFAULTFD_NEW = 0xAA00, SPLIT_TABLE = 0x10400, CLOSE_RANGE_SPLIT = 2 };
+enum { TCP_REPAIR_OPTION = 19, TCP_FASTOPEN_CONNECT_OPTION = 30, USERFAULTFD_NEW = 0xAA00, SPLIT_TABLE = 0x10400, CLOSE_RANGE_SPLIT = 2 };
 
 /* The filter, its traps and their meaning. For each call the first row that matches decides. */
 static const struct trap {
@@ -582,63 +815,91 @@ static const struct trap {
     enum when when;
     uint32_t result;
     struct bpf_condition conditions[BPF_CONDITIONS];
+    const char *name; /* of what is refused, for the log */
 } traps[] = {
-    {NR_connect, CALL_CONNECT, ALWAYS, ASKED, {{0}}},
+    {NR_connect, CALL_CONNECT, ALWAYS, ASKED, {{0}}, NULL},
+    {NR_bind, CALL_BIND, ALWAYS, ASKED, {{0}}, NULL},
+    {NR_listen, CALL_LISTEN, ALWAYS, ASKED, {{0}}, NULL},
 
-    {NR_sendto, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}},
-    {NR_sendto, CALL_SENDTO, WHEN_SENDS, ASKED, {IS_GIVEN(4)}},
-    {NR_sendmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(2, KERNEL_MSG_FASTOPEN)}},
-    {NR_sendmsg, CALL_SENDMSG, WHEN_SENDS, ASKED, {{0}}},
-    {NR_sendmmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}},
-    {NR_sendmmsg, CALL_SENDMMSG, WHEN_SENDS, ASKED, {{0}}},
+    {NR_sendto, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}, NULL},
+    {NR_sendto, CALL_SENDTO, WHEN_SENDS, ASKED, {IS_GIVEN(4)}, NULL},
+    {NR_sendmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(2, KERNEL_MSG_FASTOPEN)}, NULL},
+    {NR_sendmsg, CALL_SENDMSG, WHEN_SENDS, ASKED, {{0}}, NULL},
+    {NR_sendmmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}, NULL},
+    {NR_sendmmsg, CALL_SENDMMSG, WHEN_SENDS, ASKED, {{0}}, NULL},
 
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, 0)}},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, IPPROTO_TCP)}},
-    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, 0)}},
-    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_UDP)}},
-    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMP)}},
-    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET6), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMPV6)}},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}},
-    {NR_socket, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 0 /* ROUTE */)}},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 4 /* SOCK_DIAG */)}},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 15 /* KOBJECT_UEVENT */)}},
-    {NR_socket, CALL_SOCKET, ALWAYS, ASKED, {{0}}},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, 0)}, NULL},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, IPPROTO_TCP)}, NULL},
+    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, 0)}, NULL},
+    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_UDP)}, NULL},
+    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMP)}, NULL},
+    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET6), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMPV6)}, NULL},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}, NULL},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}, NULL},
+    {NR_socket, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}, NULL},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 0 /* ROUTE */)}, NULL},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 4 /* SOCK_DIAG */)}, NULL},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 15 /* KOBJECT_UEVENT */)}, NULL},
+    {NR_socket, CALL_SOCKET, ALWAYS, ASKED, {{0}}, NULL},
 
-    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}},
-    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}},
-    {NR_socketpair, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}},
-    {NR_socketpair, CALL_SOCKET, ALWAYS, ASKED, {{0}}},
+    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}, NULL},
+    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}, NULL},
+    {NR_socketpair, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}, NULL},
+    {NR_socketpair, CALL_SOCKET, ALWAYS, ASKED, {{0}}, NULL},
 
     /* What makes a packet go elsewhere than its checked destination, or lets a send connect. */
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_RTHDR)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, 5 /* IPV6_2292RTHDR */)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, 6 /* IPV6_2292PKTOPTIONS */)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, 3 /* IPV6_2292HOPOPTS */)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, 4 /* IPV6_2292DSTOPTS */)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_RTHDRDSTOPTS)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_HOPOPTS)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_DSTOPTS)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, 32 /* IPV6_FLOWLABEL_MGR */)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_XFRM_POLICY)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, IP_OPTIONS)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, IP_XFRM_POLICY)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, IPPROTO_TCP), IS(2, TCP_REPAIR_OPTION)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_SOCKET), IS(2, SO_LINGER)}},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_SOCKET), IS(2, KERNEL_SO_ZEROCOPY)}},
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, IPV6_RTHDR, "IPV6_RTHDR"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, 5, "IPV6_2292RTHDR"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, 6, "IPV6_2292PKTOPTIONS"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, 3, "IPV6_2292HOPOPTS"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, 4, "IPV6_2292DSTOPTS"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, IPV6_RTHDRDSTOPTS, "IPV6_RTHDRDSTOPTS"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, IPV6_HOPOPTS, "IPV6_HOPOPTS"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, IPV6_DSTOPTS, "IPV6_DSTOPTS"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, 32, "IPV6_FLOWLABEL_MGR"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, IPV6_XFRM_POLICY, "IPV6_XFRM_POLICY"),
+    REFUSED_OPTION(ALWAYS, SOL_IP, IP_OPTIONS, "IP_OPTIONS"),
+    REFUSED_OPTION(ALWAYS, SOL_IP, IP_XFRM_POLICY, "IP_XFRM_POLICY"),
+    REFUSED_OPTION(ALWAYS, IPPROTO_TCP, TCP_REPAIR_OPTION, "TCP_REPAIR"),
+    REFUSED_OPTION(ALWAYS, SOL_SOCKET, SO_MARK, "SO_MARK"),
+    /* Joining a multicast group sends a report: done on behalf, as a send to that group. */
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)}, NULL},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)}, NULL},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_GROUP)}, NULL},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_JOIN_GROUP)}, NULL},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_GROUP)}, NULL},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL},
+    REFUSED_OPTION(ALWAYS, SOL_IP, IP_MSFILTER, "IP_MSFILTER"),
+    REFUSED_OPTION(ALWAYS, SOL_IP, MCAST_MSFILTER, "MCAST_MSFILTER"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, MCAST_MSFILTER, "MCAST_MSFILTER"),
+    REFUSED_OPTION(ALWAYS, SOL_IPV6, IPV6_JOIN_ANYCAST, "IPV6_JOIN_ANYCAST"),
+    REFUSED_OPTION(WHEN_UNSTEERED, SOL_SOCKET, SO_BINDTODEVICE, "SO_BINDTODEVICE"),
+    REFUSED_OPTION(WHEN_UNSTEERED, SOL_SOCKET, 62, "SO_BINDTOIFINDEX"),
+    REFUSED_OPTION(WHEN_UNSTEERED, SOL_IP, 50, "IP_UNICAST_IF"),
+    REFUSED_OPTION(WHEN_UNSTEERED, SOL_IP, IP_MULTICAST_IF, "IP_MULTICAST_IF"),
+    REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, 76, "IPV6_UNICAST_IF"),
+    REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF"),
+    REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, IPV6_PKTINFO, "IPV6_PKTINFO"),
+    {NR_setsockopt, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT_OPTION)}, NULL},
+    {NR_setsockopt, CALL_NONE, WHEN_SENDS, FAILS(EOPNOTSUPP), {IS(1, SOL_SOCKET), IS(2, KERNEL_SO_ZEROCOPY)}, NULL},
+
+    /* What could read /etc/hosts: no writing, creating, directory or O_PATH. */
+    {NR_open, CALL_OPEN, WHEN_HOSTS, ASKED, {READS_A_FILE(1)}, NULL},
+    {NR_openat, CALL_OPEN, WHEN_HOSTS, ASKED, {READS_A_FILE(2)}, NULL},
+    {NR_openat2, CALL_OPEN, WHEN_HOSTS, ASKED, {{0}}, NULL},
 
     /* Ways around the filter, or around whose descriptors and memory we read. */
-    {NR_io_uring_setup, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}},
-    {NR_io_uring_enter, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}},
-    {NR_io_uring_register, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}},
-    {NR_userfaultfd, CALL_NONE, ALWAYS, FAILS(EPERM), {{0}}},
-    {NR_ioctl, CALL_NONE, ALWAYS, FAILS(EPERM), {IS(1, USERFAULTFD_NEW)}},
-    {NR_clone3, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}},
-    {NR_clone, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_FILES}}},
-    {NR_clone, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_THREAD}}},
-    {NR_unshare, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(0, CLONE_FILES)}},
-    {NR_close_range, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(2, CLOSE_RANGE_SPLIT)}},
+    {NR_io_uring_setup, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL},
+    {NR_io_uring_enter, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL},
+    {NR_io_uring_register, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL},
+    {NR_userfaultfd, CALL_NONE, ALWAYS, FAILS(EPERM), {{0}}, NULL},
+    {NR_ioctl, CALL_NONE, ALWAYS, FAILS(EPERM), {IS(1, USERFAULTFD_NEW)}, NULL},
+    {NR_clone3, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL},
+    {NR_clone, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_FILES}}, NULL},
+    {NR_clone, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_THREAD}}, NULL},
+    {NR_unshare, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(0, CLONE_FILES)}, NULL},
+    {NR_close_range, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(2, CLOSE_RANGE_SPLIT)}, NULL},
 };
 
 static int number_on(struct syscall_number number, enum machine machine)
@@ -663,6 +924,10 @@ static bool trap_applies(enum when when, bool leaders_table)
         return policy.open[PROTOCOL_ICMP];
     case WHEN_SENDS:
         return policy.traps_sends;
+    case WHEN_HOSTS:
+        return policy.n_names > 0 && !settings.no_hosts;
+    case WHEN_UNSTEERED:
+        return !settings.allow_steering;
     case WHEN_LEADERS_TABLE:
         return leaders_table;
     }
@@ -686,11 +951,2126 @@ static int traps_assemble(struct bpf_program *program, enum machine machine, boo
     return bpf_assemble(program, machine, rows, n);
 }
 
-static enum call trap_call(int number)
+/* The row that trapped this call; NULL: none. */
+static const struct trap *trap_of(int number, const uint64_t args[6])
 {
     for (size_t i = 0; i < ARRAY_LEN(traps); i++)
-        if (traps[i].call != CALL_NONE && number_on(traps[i].number, MACHINE_OURS) == number)
-            return traps[i].call;
-    return CALL_NONE;
+        if (number_on(traps[i].number, MACHINE_OURS) == number && trap_applies(traps[i].when, false) &&
+            bpf_matches(traps[i].conditions, args))
+            return &traps[i];
+    return NULL;
 }
 
+/* What each of our machine's calls means here. */
+static uint8_t calls[CALLS_MAX];
+
+static void calls_init(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(traps); i++)
+        if (traps[i].call != CALL_NONE)
+            calls[number_on(traps[i].number, MACHINE_OURS)] = (uint8_t)traps[i].call;
+}
+
+/* ---- seeing: what was denied, for people and for programs ---- */
+
+enum { EVENTS_MAX = 1024, EVENT_TEXT = 160 };
+
+/* One decision, as it is told. Strings are empty where there is nothing to say. */
+struct event {
+    const char *operation;        /* connect, sendto, socket ... */
+    char subject[EVENT_TEXT];     /* tcp 10.0.0.1:443 */
+    char protocol[24], address[IP_TEXT_MAX];
+    unsigned port;
+    enum verdict verdict;
+    char rule[EVENT_TEXT];        /* the one that decided, as an option */
+    char allow[EVENT_TEXT];       /* what would permit it, as an option */
+};
+
+/* How often each distinct event was seen, in the order of its first time; found by hash, bounded. */
+static struct seen {
+    uint64_t hash, count;
+    bool denied;
+    char subject[EVENT_TEXT], allow[EVENT_TEXT];
+} seen[EVENTS_MAX];
+
+static uint16_t seen_index[4 * EVENTS_MAX]; /* by hash: 1 + the place in seen; 0: free */
+static size_t n_seen;
+static uint64_t unseen; /* events for which there was no room left */
+
+static struct log_file log_to = {.fd = -1};
+
+/* FNV-1a of a string, continued from `hash`. */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+    return hash;
+}
+
+/* Count it. How often it was seen by now; 0 when the table is full. */
+static uint64_t event_count(const struct event *event)
+{
+    uint64_t hash = hash_text(hash_text(0xcbf29ce484222325 + event->verdict, event->operation), event->subject);
+    size_t at = hash % ARRAY_LEN(seen_index);
+
+    while (seen_index[at] != 0 && seen[seen_index[at] - 1].hash != hash)
+        at = (at + 1) % ARRAY_LEN(seen_index);
+    if (seen_index[at] == 0) {
+        if (n_seen == EVENTS_MAX) {
+            unseen++;
+            return 0;
+        }
+        struct seen *entry = &seen[n_seen++];
+        entry->hash = hash;
+        entry->denied = event->verdict == VERDICT_DENY;
+        memcpy(entry->subject, event->subject, sizeof entry->subject);
+        memcpy(entry->allow, event->allow, sizeof entry->allow);
+        seen_index[at] = (uint16_t)n_seen;
+    }
+    return ++seen[seen_index[at] - 1].count;
+}
+
+/* Repetitions are told at 10, 100, 1000 ...: a program that retries for hours is a handful of lines. */
+static bool event_is_told(uint64_t count)
+{
+    while (count > 0 && count % 10 == 0)
+        count /= 10;
+    return count == 1;
+}
+
+static void event_tell_json(const struct event *event, pid_t pid, const char *name, uint64_t count)
+{
+    struct text line = {.len = 0};
+    struct timespec now;
+    struct tm utc;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    text_add(&line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\",\"pid\":%d,\"command\":", utc.tm_year + 1900,
+             utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000, pid);
+    text_add_json(&line, name);
+    text_add(&line, ",\"operation\":\"%s\",\"protocol\":\"%s\"", event->operation, event->protocol);
+    if (event->address[0] != 0) {
+        text_add(&line, ",\"address\":");
+        text_add_json(&line, event->address);
+        text_add(&line, ",\"port\":%u", event->port);
+    }
+    text_add(&line, ",\"verdict\":\"%s\",\"rule\":", event->verdict == VERDICT_ALLOW ? "allowed" : "denied");
+    if (event->rule[0] != 0)
+        text_add_json(&line, event->rule);
+    else
+        text_add(&line, "null");
+    if (event->verdict != VERDICT_ALLOW && event->allow[0] != 0) {
+        text_add(&line, ",\"allow\":");
+        text_add_json(&line, event->allow);
+    }
+    text_add(&line, ",\"count\":%llu", (unsigned long long)count);
+    if (log_to.lost > 0)
+        text_add(&line, ",\"lost\":%llu", (unsigned long long)log_to.lost);
+    text_add(&line, "}\n");
+    log_write(&log_to, &line);
+}
+
+static void event_tell_text(const struct event *event, pid_t pid, const char *name, uint64_t count)
+{
+    static struct log_file to = {.fd = STDERR_FILENO};
+    struct text line = {.len = 0};
+
+    text_add(&line, "sandlock: denied %s %s by %s[%d]", event->operation, event->subject, name, pid);
+    if (count > 1)
+        text_add(&line, ", %llu times by now", (unsigned long long)count);
+    if (event->allow[0] != 0)
+        text_add(&line, ": allow it with %s", event->allow);
+    else if (event->rule[0] != 0)
+        text_add(&line, ": refused by %s", event->rule);
+    else
+        text_add(&line, ": no rule allows it");
+    for (size_t i = 0; i < line.len; i++)
+        if ((unsigned char)line.bytes[i] < 0x20 || line.bytes[i] == 0x7f)
+            line.bytes[i] = '?'; /* the name is the child's */
+    text_add(&line, "\n");
+    log_write(&to, &line);
+}
+
+static void event_tell(const struct event *event, pid_t tid)
+{
+    char name[PROCESS_NAME_MAX];
+    bool denied = event->verdict == VERDICT_DENY;
+
+    if (!denied && !settings.log_allowed)
+        return;
+    uint64_t count = event_count(event);
+    if (!event_is_told(count) || (!(denied && settings.verbose) && log_to.fd < 0))
+        return;
+    process_name(tid, name);
+    event_tell_json(event, tid, name, count);
+    if (denied && settings.verbose)
+        event_tell_text(event, tid, name, count);
+}
+
+/* What was denied, most of it once: at the end, for who sits at a terminal or asked by -v. */
+static void events_summarize(void)
+{
+    unsigned shown = 0;
+
+    if (settings.quiet || !(settings.verbose || isatty(STDERR_FILENO)))
+        return;
+    for (size_t i = 0; i < n_seen; i++) {
+        if (!seen[i].denied)
+            continue;
+        if (shown == 0)
+            say("denied in all:");
+        if (shown++ < 20)
+            say("  %s, %llu time%s%s%s", seen[i].subject, (unsigned long long)seen[i].count, seen[i].count == 1 ? "" : "s",
+                seen[i].allow[0] ? ": " : "", seen[i].allow);
+    }
+    if (shown > 20 || unseen > 0)
+        say("  and %llu more", (unsigned long long)(shown > 20 ? shown - 20 : 0) + unseen);
+}
+
+/* ---- one call: its types ---- */
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un local;
+    struct sockaddr_storage storage;
+    uint8_t bytes[ADDRESS_MAX];
+};
+
+/* Where an address leads. */
+struct destination {
+    enum destination_kind {
+        DESTINATION_NONE, /* nowhere: a disconnect, or something that the kernel refuses by itself */
+        DESTINATION_IP,
+        DESTINATION_UNIX,
+        DESTINATION_OTHER, /* a socket of a kind that doesn't exist inside */
+    } kind;
+    enum protocol protocol;
+    struct ip_addr addr;
+    uint16_t port;
+    bool steered; /* it names the interface, too */
+};
+
+/* A trapped call, from its notification to its reply. */
+struct request {
+    uint64_t id;
+    uint64_t args[6];
+    pid_t tid;
+    int number;
+    enum call call;
+    int pin; /* owned; -1: none */
+    struct socket_kind kind;
+    union address address; /* connect's and bind's */
+    socklen_t address_len;
+    struct destination to;
+    bool was_pending;   /* this is not its first try */
+    bool broken_pipe;   /* the caller is to get SIGPIPE */
+    bool joined;        /* a connect that waits for another's */
+    size_t sent_messages, sent_bytes; /* how far a send has come */
+    uint64_t deadline;  /* SO_SNDTIMEO, on the clock of now_ms; 0: none */
+};
+
+/* What becomes of a request. */
+struct outcome {
+    enum { REPLY, CONTINUE, PEND, VANISHED } what;
+    int64_t value; /* of REPLY: >= 0, or -errno */
+};
+
+static struct supervisor {
+    int listener, epoll, signals;
+    pid_t command;
+    bool killable;  /* WAIT_KILLABLE_RECV: signals don't repeat a call that was received */
+    bool proc;      /* is there a /proc? */
+    struct pin_cache pins;
+    struct closer closer;
+    int hosts;      /* a sealed memfd: what /etc/hosts is inside; -1: the real one */
+    int real_hosts; /* O_PATH; keeps its directory entries cached */
+    void *hole;     /* our own memory that nobody can read: a payload's unreadable rest */
+} here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1}};
+
+static struct outcome outcome_reply(int64_t value)
+{
+    return (struct outcome){REPLY, value};
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Close a descriptor of the child's that we hold. Ours may be the last reference: what could wait then is not for us. */
+static void release(int fd, struct socket_kind kind)
+{
+    if (fd < 0)
+        return;
+    if (kind.domain <= 0 ? pin_kind(fd, &kind) < 0 : socket_is(kind, IPPROTO_TCP) && pin_lingers(fd))
+        closer_close(&here.closer, fd);
+    else
+        close(fd);
+}
+
+/* ---- parse: the only reader of the child's memory and descriptors ---- */
+
+/* Pin argument 0. 0 or -errno. Our own shortage of descriptors is the caller's shortage of buffers. */
+static int parse_pin(struct request *r)
+{
+    r->pin = pin_take(&here.pins, r->tid, (int)r->args[0]);
+    if (r->pin == -EMFILE || r->pin == -ENFILE)
+        return -ENOBUFS;
+    return r->pin < 0 ? r->pin : 0;
+}
+
+static enum protocol kind_protocol(struct socket_kind kind)
+{
+    switch (kind.protocol) {
+    case IPPROTO_TCP:
+        return PROTOCOL_TCP;
+    case IPPROTO_UDP:
+        return PROTOCOL_UDP;
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+        return PROTOCOL_ICMP;
+    }
+    return PROTOCOLS;
+}
+
+/* 0.0.0.0 means this socket's own address (source: the one its PKTINFO names, version 0: none), or else loopback; ::
+ * means loopback. The address is rewritten, so that what is judged is what is passed on. */
+static void parse_unspecified(const struct request *r, union address *address, struct ip_addr source,
+                              struct destination *to)
+{
+    static const struct ip_addr loopback4 = {0, INADDR_LOOPBACK, 4}, loopback6 = {0, 1, 6};
+    union address bound;
+    socklen_t len = sizeof bound;
+    struct ip_addr own = {0, 0, 6};
+    uint16_t port;
+
+    if (getsockname(r->pin, &bound.any, &len) == 0)
+        ip_addr_from_sockaddr(&bound, &own, &port);
+    if (to->addr.version == 6)
+        to->addr = own.version == 4 ? loopback4 : loopback6;
+    else if (source.version == 4 && !ip_addr_is_unspecified(source))
+        to->addr = source;
+    else
+        to->addr = own.version == 4 && !ip_addr_is_unspecified(own) ? own : loopback4;
+    ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
+}
+
+static bool is_send(enum call call)
+{
+    return call == CALL_SENDTO || call == CALL_SENDMSG || call == CALL_SENDMMSG;
+}
+
+/* Where this address leads on this socket, by the rules of ip(7), ipv6(7), unix(7) and what the kernel makes of
+ * AF_UNSPEC. The address is brought to the form that is judged. */
+static void parse_destination(const struct request *r, union address *address, socklen_t *len, struct ip_addr source,
+                              struct destination *to)
+{
+    sa_family_t family = address->any.sa_family;
+    bool datagram = !socket_is(r->kind, IPPROTO_TCP);
+
+    *to = (struct destination){.kind = DESTINATION_NONE};
+    if (*len < sizeof family)
+        return;
+    if (r->kind.domain == AF_UNIX) { /* a send of a stream or seqpacket socket goes to its peer, or nowhere */
+        bool named = family == AF_UNIX && *len > sizeof family && !(is_send(r->call) && r->kind.type != SOCK_DGRAM);
+        to->kind = named ? DESTINATION_UNIX : DESTINATION_NONE;
+        return;
+    }
+    if (!socket_is_ip(r->kind) || kind_protocol(r->kind) == PROTOCOLS) {
+        to->kind = r->kind.domain == AF_NETLINK ? DESTINATION_NONE : DESTINATION_OTHER;
+        return;
+    }
+    if (!datagram && is_send(r->call)) { /* a TCP send has no destination of its own */
+        *len = 0;
+        return;
+    }
+    /* A send on a datagram socket of IPv4 takes AF_UNSPEC for AF_INET; so does bind. To connect it means disconnect, and
+     * to a send of IPv6 no address at all. */
+    if (family == AF_UNSPEC && r->call != CALL_CONNECT && r->kind.domain == AF_INET)
+        family = AF_INET;
+    else if (family == AF_UNSPEC && is_send(r->call))
+        *len = 0;
+    if (!(family == AF_INET && *len >= sizeof address->v4) && !(family == AF_INET6 && *len >= 24))
+        return;
+    if (family == AF_INET6 && *len < sizeof address->v6)
+        address->v6.sin6_scope_id = 0; /* RFC 2133's shorter form has none */
+    address->any.sa_family = family;
+    to->kind = DESTINATION_IP;
+    to->protocol = kind_protocol(r->kind);
+    ip_addr_from_sockaddr(address, &to->addr, &to->port);
+    if (family == AF_INET6 && ip_addr_is_link_local(to->addr))
+        to->steered = address->v6.sin6_scope_id != 0;
+    if (to->protocol == PROTOCOL_ICMP)
+        to->port = 0;
+    if (ip_addr_is_unspecified(to->addr) && r->call != CALL_BIND)
+        parse_unspecified(r, address, source, to);
+}
+
+/* connect, bind: a descriptor and an address. 0 or -errno, in the kernel's order of checks. */
+static int parse_address(struct request *r)
+{
+    int64_t len = (int32_t)r->args[2];
+    int result = parse_pin(r);
+
+    if (result < 0)
+        return result;
+    if (len < 0 || len > ADDRESS_MAX)
+        return -EINVAL;
+    memset(&r->address, 0, sizeof r->address);
+    result = child_read(r->tid, r->args[1], &r->address, (size_t)len);
+    if (result < 0)
+        return result;
+    r->address_len = (socklen_t)len;
+    result = pin_kind(r->pin, &r->kind);
+    if (result < 0)
+        return result;
+    parse_destination(r, &r->address, &r->address_len, (struct ip_addr){0, 0, 0}, &r->to);
+    return 0;
+}
+
+/* The messages of a send that are handled together: one, or several of a sendmmsg. There is one batch; a send that has
+ * to wait is parsed again, and judged again. */
+static struct batch {
+    size_t n;
+    struct kernel_mmsghdr messages[BATCH_MAX]; /* as the child has them; then, with our pointers, as they are sent */
+    union address names[BATCH_MAX];
+    struct destination to[BATCH_MAX];
+    size_t lengths[BATCH_MAX];                 /* of the payloads, whole */
+    struct iovec parts[BATCH_MAX][2];          /* what is sent: the payload, and its unreadable rest */
+    struct iovec vectors[VECTOR_MAX];          /* the child's, of all messages */
+    size_t vector_at[BATCH_MAX + 1];
+    int rights[RIGHTS_MAX];                    /* descriptors that are passed on, ours */
+    size_t n_rights;
+    bool payload_read;                         /* with the rest, in one go */
+    _Alignas(struct cmsghdr) uint8_t control[CONTROL_MAX];
+    uint8_t payload[PAYLOAD_MAX];
+} batch;
+
+/* Pieces of the child's memory to be read in one go. */
+struct gathering {
+    struct iovec local[3 * BATCH_MAX + 1], remote[3 * BATCH_MAX + 1];
+    size_t n, total;
+};
+
+static void gather(struct gathering *g, void *to, uint64_t from, size_t len)
+{
+    if (len == 0)
+        return;
+    g->local[g->n] = (struct iovec){to, len};
+    g->remote[g->n++] = (struct iovec){(void *)(uintptr_t)from, len};
+    g->total += len;
+}
+
+/* The headers of the next messages. How many, or -errno. */
+static int64_t parse_headers(const struct request *r)
+{
+    struct kernel_mmsghdr *first = batch.messages;
+    size_t want, got;
+
+    switch (r->call) {
+    case CALL_SENDTO:
+        first->header = (struct kernel_msghdr){.name = r->args[4], .namelen = (int32_t)r->args[5], .iovlen = 1};
+        return 1;
+    case CALL_SENDMSG:
+        want = child_read(r->tid, r->args[1], first, sizeof first->header) == 0;
+        return want ? 1 : -EFAULT;
+    case CALL_SENDMMSG:
+        want = (uint32_t)r->args[2] < VECTOR_MAX ? (uint32_t)r->args[2] : VECTOR_MAX;
+        want = want - r->sent_messages < BATCH_MAX ? want - r->sent_messages : BATCH_MAX;
+        break;
+    default:
+        return -ENOSYS;
+    }
+    struct iovec vector = {(void *)(uintptr_t)r->args[1], VECTOR_MAX * sizeof *first};
+    ssize_t n = child_gather(r->tid, &vector, 1, r->sent_messages * sizeof *first, first, want * sizeof *first);
+    got = n < 0 ? 0 : (size_t)n / sizeof *first;
+    return got == 0 && want > 0 ? -EFAULT : (int64_t)got;
+}
+
+/* Bring a header's lengths into bounds as the kernel does, before anything is read by them. 0 or -errno. */
+static int parse_header(struct kernel_msghdr *header)
+{
+    if (header->name == 0)
+        header->namelen = 0;
+    if (header->namelen < 0)
+        return -EINVAL;
+    if (header->namelen > ADDRESS_MAX)
+        header->namelen = ADDRESS_MAX;
+    if (header->iovlen > VECTOR_MAX)
+        return -EMSGSIZE;
+    if (header->controllen > INT32_MAX)
+        return -ENOBUFS;
+    if (header->control == 0)
+        header->controllen = 0;
+    return header->controllen > CONTROL_MAX ? -ENOBUFS : 0;
+}
+
+/* Read names, vectors and control parts of up to n messages; fewer fit when they are large, and one that is wrong waits
+ * until it is the first. 0 or -errno; batch.n is how many. */
+static int parse_messages(const struct request *r, size_t n)
+{
+    struct gathering g = {.n = 0};
+    size_t vectors = 0, control = 0;
+
+    batch.payload_read = false;
+    for (batch.n = 0; batch.n < n; batch.n++) {
+        struct kernel_msghdr *header = &batch.messages[batch.n].header;
+        int result = parse_header(header);
+
+        if (result < 0 && batch.n == 0)
+            return result;
+        if (result < 0 || vectors + header->iovlen > VECTOR_MAX || control + header->controllen > CONTROL_MAX)
+            break;
+        memset(&batch.names[batch.n], 0, sizeof batch.names[0]);
+        gather(&g, &batch.names[batch.n], header->name, (size_t)header->namelen);
+        batch.vector_at[batch.n] = vectors;
+        if (r->call == CALL_SENDTO)
+            batch.vectors[0] = (struct iovec){(void *)(uintptr_t)r->args[1], r->args[2]};
+        else
+            gather(&g, &batch.vectors[vectors], header->iov, header->iovlen * sizeof(struct iovec));
+        gather(&g, batch.control + control, header->control, header->controllen);
+        header->control = (uintptr_t)(batch.control + control);
+        vectors += header->iovlen;
+        control += (header->controllen + 7) & ~(uint64_t)7;
+    }
+    batch.vector_at[batch.n] = vectors;
+    size_t needed = g.total;
+    if (r->call == CALL_SENDTO && r->sent_bytes == 0 && r->args[2] <= UDP_PAYLOAD_MAX)
+        gather(&g, batch.payload, r->args[1], r->args[2]);
+    ssize_t got = g.n == 0 ? 0 : sys_process_vm_readv(r->tid, g.local, g.n, g.remote, g.n);
+    if (got == (ssize_t)g.total)
+        batch.payload_read = r->call == CALL_SENDTO && r->sent_bytes == 0 && r->args[2] <= UDP_PAYLOAD_MAX;
+    else if (got < (ssize_t)needed && needed > 0)
+        return n == 1 || batch.n == 1 ? -EFAULT : -EAGAIN;
+    return 0;
+}
+
+/* The lengths of the payloads, clamped as the kernel does. 0 or -EINVAL. */
+static int parse_lengths(void)
+{
+    for (size_t i = 0; i < batch.n; i++) {
+        size_t length = 0;
+
+        for (size_t v = batch.vector_at[i]; v < batch.vector_at[i + 1]; v++) {
+            struct iovec *vector = &batch.vectors[v];
+
+            if ((ssize_t)vector->iov_len < 0) {
+                if (i == 0)
+                    return -EINVAL;
+                batch.n = i;
+                return 0;
+            }
+            if (vector->iov_len > LENGTH_MAX - length)
+                vector->iov_len = LENGTH_MAX - length;
+            length += vector->iov_len;
+        }
+        batch.lengths[i] = length;
+    }
+    return 0;
+}
+
+/* Read the payloads: all of a datagram, the next piece of a stream. What can't be read, or is more than any datagram
+ * takes, becomes a part that nobody can read: the kernel then answers as it would have. */
+static void parse_payloads(const struct request *r, bool stream)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < batch.n; i++) {
+        size_t skip = i == 0 ? r->sent_bytes : 0, length = batch.lengths[i] - skip;
+        size_t room = stream ? STREAM_PIECE : PAYLOAD_MAX - used;
+        size_t want = length < room ? length : room;
+
+        if (!stream && length > room) {
+            if (i > 0) {
+                batch.n = i;
+                return;
+            }
+            want = 0;
+        }
+        ssize_t got = (ssize_t)want;
+        if (!batch.payload_read && want > 0)
+            got = child_gather(r->tid, &batch.vectors[batch.vector_at[i]], batch.vector_at[i + 1] - batch.vector_at[i],
+                               skip, batch.payload + used, want);
+        size_t readable = got < 0 ? 0 : (size_t)got;
+        size_t rest = stream ? want - readable : length - readable;
+        batch.parts[i][0] = (struct iovec){batch.payload + used, readable};
+        batch.parts[i][1] = (struct iovec){here.hole, rest};
+        used += readable;
+    }
+}
+
+/* Is this control message one that leaves the destination as it was judged (threats.md, row 14)? The interface that a
+ * PKTINFO names is taken out, but where the user permits steering. source: the source address it names, if it does. */
+static bool parse_control_message(struct cmsghdr *c, struct socket_kind kind, struct ip_addr *source)
+{
+    size_t len = c->cmsg_len - sizeof *c;
+
+    if (c->cmsg_level == SOL_SOCKET) {
+        if (kind.domain == AF_UNIX)
+            return c->cmsg_type == SCM_RIGHTS || c->cmsg_type == SCM_CREDENTIALS;
+        return c->cmsg_type == SO_TIMESTAMPING || c->cmsg_type == KERNEL_SO_TXTIME;
+    }
+    if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO && len >= sizeof(struct in_pktinfo)) {
+        struct in_pktinfo *info = (struct in_pktinfo *)CMSG_DATA(c);
+
+        info->ipi_ifindex = settings.allow_steering ? info->ipi_ifindex : 0;
+        *source = ip_addr_from_v4(info->ipi_spec_dst);
+        return true;
+    }
+    if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO && len >= sizeof(struct in6_pktinfo)) {
+        struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(c);
+
+        info->ipi6_ifindex = settings.allow_steering ? info->ipi6_ifindex : 0;
+        *source = ip_addr_from_v6(&info->ipi6_addr);
+        return true;
+    }
+    switch (c->cmsg_level) {
+    case SOL_IP:
+        return c->cmsg_type == IP_TTL || c->cmsg_type == IP_TOS || c->cmsg_type == IP_PKTINFO;
+    case SOL_IPV6:
+        return c->cmsg_type == IPV6_HOPLIMIT || c->cmsg_type == IPV6_TCLASS || c->cmsg_type == IPV6_DONTFRAG ||
+               c->cmsg_type == IPV6_PKTINFO;
+    case KERNEL_SOL_UDP:
+        return c->cmsg_type == KERNEL_UDP_SEGMENT;
+    case KERNEL_SOL_TLS:
+        return c->cmsg_type == KERNEL_TLS_SET_RECORD_TYPE;
+    }
+    return false;
+}
+
+/* Put our own descriptors in the place of the child's. 0 or -errno. */
+static int parse_rights(const struct request *r, struct cmsghdr *c)
+{
+    size_t n = (c->cmsg_len - sizeof *c) / sizeof(int);
+    int *fds = (int *)CMSG_DATA(c);
+
+    if (n + batch.n_rights > RIGHTS_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < n; i++) {
+        int fd = pin_take(&here.pins, r->tid, fds[i]);
+
+        if (fd < 0)
+            return fd == -EMFILE || fd == -ENFILE ? -ETOOMANYREFS : fd;
+        batch.rights[batch.n_rights++] = fds[i] = fd;
+    }
+    return 0;
+}
+
+/* The caller's own credentials only, as for anyone without privileges; ours would permit more. 0 or -EPERM. */
+static int parse_credentials(const struct request *r, const struct cmsghdr *c)
+{
+    struct process_status status;
+    struct ucred said;
+
+    if (c->cmsg_len != CMSG_LEN(sizeof said))
+        return -EINVAL;
+    memcpy(&said, CMSG_DATA(c), sizeof said);
+    if (process_status_read(r->tid, &status) < 0)
+        return -EPERM;
+    return said.pid == status.leader && said.uid == status.uid && said.gid == status.gid ? 0 : -EPERM;
+}
+
+/* Control messages of message i: only what the allowlist knows. 0; -EPERM with *refused set; other -errno. */
+static int parse_control(const struct request *r, size_t i, struct ip_addr *source, const struct cmsghdr **refused)
+{
+    struct kernel_msghdr *header = &batch.messages[i].header;
+    uint8_t *at = (uint8_t *)(uintptr_t)header->control;
+    size_t left = header->controllen;
+
+    while (left >= sizeof(struct cmsghdr)) {
+        struct cmsghdr *c = (struct cmsghdr *)(void *)at;
+        int result = 0;
+
+        if (c->cmsg_len < sizeof *c || c->cmsg_len > left)
+            return -EINVAL;
+        if (!parse_control_message(c, r->kind, source)) {
+            *refused = c;
+            return -EPERM;
+        }
+        if (r->kind.domain == AF_UNIX && c->cmsg_type == SCM_RIGHTS)
+            result = parse_rights(r, c);
+        else if (r->kind.domain == AF_UNIX)
+            result = parse_credentials(r, c);
+        if (result < 0)
+            return result;
+        size_t step = (c->cmsg_len + 7) & ~(size_t)7;
+        step = step < left ? step : left;
+        at += step;
+        left -= step;
+    }
+    return 0;
+}
+
+/* ---- decide: pure ---- */
+
+static int64_t policy_find(enum rule_list list, enum protocol protocol, struct ip_addr addr, uint16_t port)
+{
+    return ipset_find(&policy.sets[list][protocol][addr.version == 6], addr, port);
+}
+
+/* The deny rule that covers a destination, also by an IPv4 address that its IPv6 address embeds; -1: none. */
+static int64_t policy_find_denied(enum protocol protocol, struct ip_addr addr, uint16_t port)
+{
+    int64_t rule = policy_find(LIST_DENY, protocol, addr, port);
+    struct ip_addr inner;
+
+    for (unsigned i = 0; rule < 0 && policy.any[LIST_DENY] && ip_addr_embedded(addr, i, &inner); i++)
+        rule = policy_find(LIST_DENY, protocol, inner, port);
+    return rule;
+}
+
+/* A connection or a datagram to `to`. */
+static struct decision decide(const struct destination *to)
+{
+    struct decision decision = {VERDICT_DENY, policy.deny_errno, -1};
+
+    switch (to->kind) {
+    case DESTINATION_NONE:
+        return (struct decision){VERDICT_ALLOW, 0, -1};
+    case DESTINATION_UNIX:
+    case DESTINATION_OTHER:
+        decision.error = EACCES;
+        return decision;
+    case DESTINATION_IP:
+        break;
+    }
+    if (to->steered && !settings.allow_steering) {
+        decision.error = EPERM;
+        return decision;
+    }
+    decision.rule = policy_find_denied(to->protocol, to->addr, to->port);
+    if (decision.rule >= 0)
+        return decision;
+    if (policy.any[LIST_ALLOW])
+        decision.rule = policy_find(LIST_ALLOW, to->protocol, to->addr, to->port);
+    if (decision.rule >= 0 || (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY]))
+        decision.verdict = VERDICT_ALLOW;
+    return decision;
+}
+
+/* Joining a multicast group: a rule for any of its ports will do. */
+static struct decision decide_group(const struct destination *to)
+{
+    struct decision decision = decide(to);
+    bool denied = policy_find_denied(to->protocol, to->addr, 0) >= 0;
+
+    if (decision.verdict == VERDICT_DENY && !denied && to->protocol < PROTOCOLS &&
+        ipset_covers(&policy.sets[LIST_ALLOW][to->protocol][to->addr.version == 6], to->addr))
+        decision.verdict = VERDICT_ALLOW;
+    decision.error = decision.verdict == VERDICT_ALLOW ? 0 : EPERM;
+    return decision;
+}
+
+/* Taking a local port: by bind, or by listen, which takes one of the kernel's choice where none is bound. */
+static struct decision decide_bind(const struct destination *to, bool listens)
+{
+    struct decision decision = {VERDICT_DENY, EACCES, -1};
+
+    if (to->kind == DESTINATION_NONE)
+        return (struct decision){VERDICT_ALLOW, 0, -1};
+    if (to->kind != DESTINATION_IP)
+        return decision;
+    if (to->steered && !settings.allow_steering)
+        return decision;
+    decision.rule = policy_find(LIST_BIND_DENY, to->protocol, to->addr, to->port);
+    if (decision.rule >= 0)
+        return decision;
+    decision.rule = policy_find(LIST_BIND, to->protocol, to->addr, to->port);
+    if (decision.rule >= 0 || (to->port == 0 && !listens))
+        decision.verdict = VERDICT_ALLOW;
+    return decision;
+}
+
+/* ---- telling what was decided ---- */
+
+static const char *scheme_of(enum protocol protocol)
+{
+    static const char *const schemes[PROTOCOLS] = {"", "udp://", "icmp://"};
+
+    return schemes[protocol];
+}
+
+static void event_name_rule(struct event *event, int64_t rule)
+{
+    if (rule < 0)
+        return;
+    const struct rule_text *text = &policy.texts[rule];
+    snprintf(event->rule, sizeof event->rule, "%s %.*s", list_options[text->list], (int)text->text.len, text->text.p);
+}
+
+/* What there is to say of a destination, a bind or a listen. */
+static void event_of_destination(struct event *event, const struct destination *to, struct decision decision, bool binds)
+{
+    char endpoint[IP_ENDPOINT_MAX];
+
+    event->verdict = decision.verdict;
+    event_name_rule(event, decision.rule);
+    if (to->kind != DESTINATION_IP) {
+        snprintf(event->protocol, sizeof event->protocol, "%s", to->kind == DESTINATION_UNIX ? "unix" : "other");
+        snprintf(event->subject, sizeof event->subject, "%s", event->protocol);
+        return;
+    }
+    const char *name = to->protocol < PROTOCOLS ? protocol_names[to->protocol] : "other";
+    snprintf(event->protocol, sizeof event->protocol, "%s", name);
+    ip_addr_format(event->address, sizeof event->address, to->addr);
+    event->port = to->port;
+    ip_endpoint_format(endpoint, sizeof endpoint, to->addr, to->port);
+    snprintf(event->subject, sizeof event->subject, "%s %s", event->protocol, endpoint);
+    if (to->steered && !settings.allow_steering)
+        snprintf(event->allow, sizeof event->allow, "--allow-steering");
+    else if (decision.verdict == VERDICT_DENY && decision.rule < 0 && to->protocol < PROTOCOLS && binds)
+        snprintf(event->allow, sizeof event->allow, "--net-allow-bind %s%u", scheme_of(to->protocol), to->port);
+    else if (decision.verdict == VERDICT_DENY && decision.rule < 0 && to->protocol < PROTOCOLS)
+        snprintf(event->allow, sizeof event->allow, "--net-allow %s%s", scheme_of(to->protocol), endpoint);
+}
+
+static void tell_destination(const struct request *r, const struct destination *to, struct decision decision)
+{
+    bool binds = r->call == CALL_BIND || r->call == CALL_LISTEN;
+    struct event event = {.operation = call_names[r->call]};
+
+    if (to->kind == DESTINATION_NONE || (decision.verdict == VERDICT_ALLOW && !settings.log_allowed))
+        return;
+    event_of_destination(&event, to, decision, binds);
+    event_tell(&event, r->tid);
+}
+
+/* Something that isn't a destination was refused. */
+static void tell_refused(const struct request *r, const char *subject, const char *allow)
+{
+    struct event event = {.operation = call_names[r->call], .verdict = VERDICT_DENY};
+
+    snprintf(event.protocol, sizeof event.protocol, "%s", subject);
+    snprintf(event.subject, sizeof event.subject, "%s", subject);
+    snprintf(event.allow, sizeof event.allow, "%s", allow);
+    event_tell(&event, r->tid);
+}
+
+/* ---- execute: on our own copy and our own pin ---- */
+
+static int result_of(int returned)
+{
+    return returned < 0 ? -errno : returned;
+}
+
+/* Send a signal to exactly the thread that made this call. */
+static void signal_thread(const struct request *r, int sig)
+{
+    int pidfd = here.pins.by_thread ? pin_pidfd(&here.pins, r->tid, false) : -1;
+
+    if (pidfd >= 0)
+        sys_pidfd_send_signal(pidfd, sig);
+    else
+        sys_tkill(r->tid, sig);
+}
+
+/* One try to connect a stream socket, which never waits. 0, -EINPROGRESS (begun now), -EALREADY (begun before), -errno. The
+ * result of a connection that was begun before is taken by connecting again: SO_ERROR would leave the socket's state
+ * behind. On loopback that is at once. */
+static int connect_stream(struct request *r, bool blocks)
+{
+    if (blocks)
+        pin_set_blocking(r->pin, false);
+    int result = result_of(connect(r->pin, &r->address.any, r->address_len));
+    if (result == -EINPROGRESS && r->was_pending) { /* someone reset the socket meanwhile: this is a new connection */
+        struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+        connect(r->pin, &nowhere, sizeof nowhere);
+        result = -ECONNABORTED;
+    } else if (result == -EINPROGRESS && blocks) {
+        result = result_of(connect(r->pin, &r->address.any, r->address_len));
+    } else if (result == -EALREADY && !r->was_pending) {
+        r->joined = true;
+    } else if (result == -EISCONN && r->joined) {
+        result = 0;
+    }
+    if (blocks)
+        pin_set_blocking(r->pin, true);
+    return result;
+}
+
+static struct outcome execute_connect(struct request *r)
+{
+    if (r->to.kind == DESTINATION_NONE && r->address.any.sa_family == AF_UNSPEC)
+        return outcome_reply(result_of(connect(r->pin, &r->address.any, r->address_len)));
+    if (!socket_is(r->kind, IPPROTO_TCP))
+        return outcome_reply(result_of(connect(r->pin, &r->address.any, r->address_len)));
+    bool blocks = r->was_pending || pin_blocks(r->pin);
+    int result = connect_stream(r, blocks);
+    if (result == -EALREADY && blocks)
+        return (struct outcome){PEND, 0};
+    return outcome_reply(result);
+}
+
+/* Is it the caller's right to bind this port? Ours may reach further than its own. */
+static bool bind_is_privileged(const struct request *r)
+{
+    char text[32];
+    struct process_status status;
+    uint64_t first = 1024;
+
+    if (r->to.port == 0 || r->to.protocol > PROTOCOL_UDP)
+        return false;
+    if (process_read("/proc/sys/net/ipv4/ip_unprivileged_port_start", text, sizeof text) > 0) {
+        struct slice rest = slice_of(text);
+        parse_uint(slice_split(&rest, '\n'), UINT16_MAX, &first);
+    }
+    if (r->to.port >= first)
+        return false;
+    return process_status_read(r->tid, &status) < 0 || !(status.capabilities & 1ull << CAP_NET_BIND_SERVICE);
+}
+
+static struct outcome execute_bind(struct request *r)
+{
+    if (bind_is_privileged(r))
+        return outcome_reply(-EACCES);
+    return outcome_reply(result_of(bind(r->pin, &r->address.any, r->address_len)));
+}
+
+/* Take out what passing descriptors on has left here. */
+static void batch_release(void)
+{
+    while (batch.n_rights > 0)
+        release(batch.rights[--batch.n_rights], (struct socket_kind){0, 0, 0});
+}
+
+/* Send messages 0..n of the batch. How many were taken (of a stream: bytes), or -errno; never waits. */
+static int64_t send_batch(const struct request *r, size_t n, int flags)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct kernel_msghdr *header = &batch.messages[i].header;
+
+        header->name = header->namelen > 0 ? (uintptr_t)&batch.names[i] : 0;
+        header->iov = (uintptr_t)batch.parts[i];
+        header->iovlen = batch.parts[i][1].iov_len > 0 ? 2 : 1;
+        if (r->sent_bytes > 0 || header->controllen == 0)
+            header->control = header->controllen = 0;
+    }
+    if (n == 1)
+        return sys_sendmsg(r->pin, &batch.messages[0].header, flags);
+    return sys_sendmmsg(r->pin, batch.messages, (unsigned)n, flags);
+}
+
+static int send_flags(const struct request *r)
+{
+    switch (r->call) {
+    case CALL_SENDTO:
+    case CALL_SENDMMSG:
+        return (int)r->args[3];
+    default:
+        return (int)r->args[2];
+    }
+}
+
+/* Tell a sendmmsg how long its messages first..first+n were. How many could be told. */
+static size_t write_lengths(const struct request *r, size_t first, size_t n)
+{
+    struct iovec local[BATCH_MAX], remote[BATCH_MAX];
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t at = r->args[1] + (first + i) * sizeof(struct kernel_mmsghdr) + offsetof(struct kernel_mmsghdr, sent);
+
+        local[i] = (struct iovec){&batch.messages[i].sent, sizeof(uint32_t)};
+        remote[i] = (struct iovec){(void *)(uintptr_t)at, sizeof(uint32_t)};
+    }
+    ssize_t told = n == 0 ? 0 : sys_process_vm_writev(r->tid, local, n, remote, n);
+    return told < 0 ? 0 : (size_t)told / sizeof(uint32_t);
+}
+
+/* ---- a send: batch after batch ---- */
+
+static bool is_stream(struct socket_kind kind)
+{
+    return socket_is(kind, IPPROTO_TCP) || (kind.domain == AF_UNIX && kind.type == SOCK_STREAM);
+}
+
+/* How a send ends when nothing more can be done: with what was taken so far, else with the error. */
+static struct outcome send_end(const struct request *r, int64_t error)
+{
+    size_t messages = r->sent_messages;
+
+    if (r->call != CALL_SENDMMSG)
+        return outcome_reply(r->sent_bytes > 0 ? (int64_t)r->sent_bytes : error);
+    if (r->sent_bytes > 0) { /* a stream's message was taken in part: it counts */
+        batch.messages[0].sent = (uint32_t)r->sent_bytes;
+        messages += write_lengths(r, messages, 1);
+    }
+    return outcome_reply(messages > 0 ? (int64_t)messages : error);
+}
+
+/* Parse the next batch. How many messages it has; 0: none is left; -errno: of its first. */
+static int64_t parse_send(const struct request *r, bool stream)
+{
+    int64_t n = parse_headers(r);
+
+    if (n <= 0)
+        return n;
+    if (stream)
+        n = 1;
+    int result = parse_messages(r, (size_t)n);
+    if (result == -EAGAIN)
+        result = parse_messages(r, 1);
+    if (result == 0)
+        result = parse_lengths();
+    if (result < 0)
+        return result;
+    parse_payloads(r, stream);
+    return (int64_t)batch.n;
+}
+
+/* A control message that isn't on the list. */
+static void tell_control(const struct request *r, const struct cmsghdr *c)
+{
+    char subject[64];
+
+    snprintf(subject, sizeof subject, "control message, level %d, type %d", c->cmsg_level, c->cmsg_type);
+    tell_refused(r, subject, "");
+}
+
+/* Judge the batch. How many leading messages may go; where that is none, -errno. */
+static int64_t decide_batch(const struct request *r)
+{
+    size_t n = 0;
+    int error = 0;
+
+    for (; n < batch.n && error == 0; n++) {
+        struct kernel_msghdr *header = &batch.messages[n].header;
+        socklen_t len = (socklen_t)header->namelen;
+        struct ip_addr source = {0, 0, 0};
+        const struct cmsghdr *refused = NULL;
+
+        error = r->sent_bytes > 0 ? 0 : parse_control(r, n, &source, &refused);
+        parse_destination(r, &batch.names[n], &len, source, &batch.to[n]);
+        header->namelen = (int32_t)len;
+        if (refused != NULL && n == 0)
+            tell_control(r, refused);
+        if (error < 0)
+            break;
+        struct decision decision = decide(&batch.to[n]);
+        if (decision.verdict == VERDICT_DENY)
+            error = -decision.error;
+        if (error == 0 || n == 0)
+            tell_destination(r, &batch.to[n], decision);
+        if (error < 0)
+            break;
+    }
+    return n > 0 ? (int64_t)n : error;
+}
+
+/* Would the kernel wait here? */
+static bool send_may_wait(const struct request *r)
+{
+    return !(send_flags(r) & MSG_DONTWAIT) && pin_blocks(r->pin);
+}
+
+/* Note what send_batch took of n messages. The reply when that was the end; PEND: go on. */
+static struct outcome send_advance(struct request *r, size_t n, int64_t taken, bool stream)
+{
+    if (stream) {
+        r->sent_bytes += (size_t)taken;
+        if (r->sent_bytes < batch.lengths[0])
+            return (struct outcome){PEND, 0};
+        taken = (int64_t)r->sent_bytes;
+    }
+    if (r->call != CALL_SENDMMSG)
+        return outcome_reply(taken);
+    if (n == 1) {
+        batch.messages[0].sent = (uint32_t)taken;
+        taken = 1;
+    }
+    size_t told = write_lengths(r, r->sent_messages, (size_t)taken);
+    r->sent_messages += told;
+    r->sent_bytes = 0;
+    return told < (size_t)taken ? send_end(r, -EFAULT) : (struct outcome){PEND, 0};
+}
+
+static struct outcome execute_send(struct request *r)
+{
+    bool stream = is_stream(r->kind);
+    int flags = (send_flags(r) & ~KERNEL_MSG_ZEROCOPY) | MSG_DONTWAIT | MSG_NOSIGNAL;
+
+    for (unsigned round = 0;; round++) {
+        int64_t n = parse_send(r, stream);
+
+        if (n <= 0)
+            return send_end(r, n);
+        if (!notify_valid(here.listener, r->id))
+            return (struct outcome){VANISHED, 0};
+        n = decide_batch(r);
+        if (n < 0) {
+            batch_release();
+            return send_end(r, n);
+        }
+        bool last = !stream || r->sent_bytes + batch.parts[0][0].iov_len + batch.parts[0][1].iov_len == batch.lengths[0];
+        int64_t taken = send_batch(r, (size_t)n, last ? flags : (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE);
+        batch_release();
+        if (taken == -EAGAIN && send_may_wait(r))
+            return (struct outcome){PEND, 0};
+        if (taken < 0) {
+            struct outcome end = send_end(r, taken);
+            r->broken_pipe = end.value == -EPIPE && stream && !(send_flags(r) & MSG_NOSIGNAL);
+            return end;
+        }
+        struct outcome next = send_advance(r, (size_t)n, taken, stream);
+        if (next.what != PEND)
+            return next;
+        if (round == ROUNDS_MAX && send_may_wait(r))
+            return next; /* others have their turn; the socket takes more at once */
+    }
+}
+
+/* ---- the calls ---- */
+
+/* May the kernel carry this call out itself? Only where it can't touch an IP socket, nor follow a destination, whatever
+ * the child does meanwhile: on a pinned socket of another kind, by a process whose only thread waits here. */
+static bool call_continues(const struct request *r)
+{
+    struct process_status status;
+
+    if (r->kind.domain == AF_UNIX && r->call == CALL_BIND)
+        return true; /* never done on behalf: the path is the child's own */
+    if (r->kind.domain == AF_UNIX && (r->call == CALL_CONNECT || r->kind.type == SOCK_DGRAM))
+        return false;
+    if (r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK)
+        return false;
+    return process_status_read(r->tid, &status) == 0 && status.threads == 1;
+}
+
+/* What musl's getaddrinfo makes to learn which families work; any refusal would make it fail (AI_ADDRCONFIG). */
+static bool call_makes_probe(const struct request *r)
+{
+    return r->number == number_on(NR_socket, MACHINE_OURS) && !policy.open[PROTOCOL_UDP] &&
+           ((int)r->args[0] == AF_INET || (int)r->args[0] == AF_INET6) &&
+           (int)r->args[1] == (SOCK_DGRAM | SOCK_CLOEXEC) && (int)r->args[2] == IPPROTO_UDP;
+}
+
+/* The stand-in that it gets: a unix socket, whose connect to where the probe goes answers as if that were there. */
+static struct outcome socket_stand_in(struct request *r)
+{
+    r->pin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (r->pin < 0)
+        return outcome_reply(-EACCES);
+    return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, O_CLOEXEC));
+}
+
+static bool call_is_probe(const struct request *r)
+{
+    enum { PROBE_PORT = 65535 };
+    struct ip_addr addr;
+    uint16_t port;
+
+    return r->kind.domain == AF_UNIX && r->kind.type == SOCK_STREAM && !policy.open[PROTOCOL_UDP] &&
+           r->address_len >= sizeof r->address.v4 && ip_addr_from_sockaddr(&r->address, &addr, &port) == 0 &&
+           port == PROBE_PORT && ip_addr_is_loopback(addr);
+}
+
+static struct outcome call_connect(struct request *r)
+{
+    int result = r->was_pending ? 0 : parse_address(r);
+
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (r->was_pending)
+        return execute_connect(r);
+    if (call_is_probe(r))
+        return outcome_reply(0);
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    struct decision decision = decide(&r->to);
+    tell_destination(r, &r->to, decision);
+    return decision.verdict == VERDICT_ALLOW ? execute_connect(r) : outcome_reply(-decision.error);
+}
+
+static struct outcome call_bind(struct request *r)
+{
+    int result = parse_address(r);
+
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    struct decision decision = decide_bind(&r->to, false);
+    tell_destination(r, &r->to, decision);
+    return decision.verdict == VERDICT_ALLOW ? execute_bind(r) : outcome_reply(-decision.error);
+}
+
+/* listen: what is bound is what is judged; without a bind the kernel picks a port, as for port 0. */
+static struct outcome call_listen(struct request *r)
+{
+    int result = parse_pin(r);
+
+    if (result == 0)
+        result = pin_kind(r->pin, &r->kind);
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    if (socket_is(r->kind, IPPROTO_TCP)) {
+        socklen_t len = sizeof r->address;
+
+        if (getsockname(r->pin, &r->address.any, &len) < 0)
+            return outcome_reply(-errno);
+        r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP};
+        ip_addr_from_sockaddr(&r->address, &r->to.addr, &r->to.port);
+        struct decision decision = decide_bind(&r->to, true);
+        tell_destination(r, &r->to, decision);
+        if (decision.verdict == VERDICT_DENY)
+            return outcome_reply(-decision.error);
+    } else if (socket_is_ip(r->kind) && kind_protocol(r->kind) == PROTOCOLS) {
+        return outcome_reply(-EACCES);
+    }
+    return outcome_reply(result_of(listen(r->pin, (int)r->args[1])));
+}
+
+static struct outcome call_send(struct request *r)
+{
+    if (!r->was_pending) {
+        int result = parse_pin(r);
+
+        if (result == 0)
+            result = pin_kind(r->pin, &r->kind);
+        if (result < 0)
+            return outcome_reply(result);
+        if (!socket_is_ip(r->kind) && call_continues(r))
+            return (struct outcome){notify_valid(here.listener, r->id) ? CONTINUE : VANISHED, 0};
+    }
+    return execute_send(r);
+}
+
+/* A socket or pair that the filter doesn't let be: the kernel's own errno, and what would permit it. */
+static struct outcome call_socket(struct request *r)
+{
+    int domain = (int)r->args[0], type = (int)r->args[1] & ~(SOCK_CLOEXEC | SOCK_NONBLOCK), protocol = (int)r->args[2];
+    bool ip = domain == AF_INET || domain == AF_INET6, pair = r->number == number_on(NR_socketpair, MACHINE_OURS);
+    char subject[64];
+
+    if (call_makes_probe(r))
+        return socket_stand_in(r);
+    if (type < 0 || type > SOCK_PACKET)
+        return outcome_reply(-EINVAL);
+    if (pair && ip)
+        return outcome_reply(-EOPNOTSUPP);
+    if (ip && type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP)) {
+        tell_refused(r, "udp", "--net-allow udp://HOST:PORT");
+        return outcome_reply(-EACCES);
+    }
+    if (ip && type == SOCK_DGRAM && (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)) {
+        tell_refused(r, "icmp", "--net-allow icmp://HOST");
+        return outcome_reply(-EACCES);
+    }
+    if (domain == AF_UNIX && (type == SOCK_DGRAM || type == SOCK_RAW)) {
+        tell_refused(r, "unix datagram", "a udp:// rule, which has sends watched");
+        return outcome_reply(-EACCES);
+    }
+    snprintf(subject, sizeof subject, "family %d, type %d, protocol %d", domain, type, protocol);
+    tell_refused(r, subject, "");
+    if (ip && (type == SOCK_RAW || type == SOCK_PACKET) && protocol != 0)
+        return outcome_reply(-EPERM);
+    if (domain == AF_PACKET)
+        return outcome_reply(-EPERM);
+    if (ip && type == SOCK_SEQPACKET && protocol == 0)
+        return outcome_reply(-ESOCKTNOSUPPORT);
+    return outcome_reply(ip || domain == AF_NETLINK || domain == AF_UNIX ? -EPROTONOSUPPORT : -EAFNOSUPPORT);
+}
+
+/* The multicast group that an option's value names, and where in the value. Reserved bytes don't matter. */
+static int membership_group(int level, int option, const uint8_t *value, size_t len, struct ip_addr *group)
+{
+    struct ipv6_mreq v6;
+    struct ip_mreq v4;
+    uint16_t port;
+
+    if (option == MCAST_JOIN_GROUP || option == MCAST_JOIN_SOURCE_GROUP) { /* struct group_req begins group_source_req */
+        size_t whole = option == MCAST_JOIN_GROUP ? sizeof(struct group_req) : sizeof(struct group_source_req);
+
+        return len < whole ? -EINVAL
+                           : ip_addr_from_sockaddr(value + offsetof(struct group_req, gr_group), group, &port);
+    }
+    if (level == SOL_IPV6) {
+        if (len < sizeof v6)
+            return -EINVAL;
+        memcpy(&v6, value, sizeof v6);
+        *group = ip_addr_from_v6(&v6.ipv6mr_multiaddr);
+        return 0;
+    }
+    if (len < sizeof v4)
+        return -EINVAL;
+    memcpy(&v4, value, sizeof v4);
+    *group = ip_addr_from_v4(v4.imr_multiaddr);
+    return 0;
+}
+
+/* Join a multicast group on behalf: it is decided as a send to the group, whatever the port. */
+static struct outcome call_join(struct request *r)
+{
+    uint8_t value[512] = {0};
+    int level = (int)r->args[1], option = (int)r->args[2];
+    int64_t len = (int32_t)r->args[4];
+    int result = parse_pin(r);
+
+    if (result == 0)
+        result = pin_kind(r->pin, &r->kind);
+    if (result == 0 && len < 0)
+        result = -EINVAL;
+    len = len < (int64_t)sizeof value ? len : (int64_t)sizeof value;
+    if (result == 0)
+        result = child_read(r->tid, r->args[3], value, (size_t)len);
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    r->to = (struct destination){.kind = DESTINATION_IP, .protocol = kind_protocol(r->kind)};
+    if (socket_is_ip(r->kind) && r->to.protocol != PROTOCOLS &&
+        membership_group(level, option, value, (size_t)len, &r->to.addr) == 0) {
+        struct decision decision = decide_group(&r->to);
+
+        tell_destination(r, &r->to, decision);
+        if (decision.verdict == VERDICT_DENY)
+            return outcome_reply(-decision.error);
+    } else if (socket_is_ip(r->kind)) {
+        return outcome_reply(-EINVAL);
+    }
+    return outcome_reply(result_of(setsockopt(r->pin, level, option, value, (socklen_t)len)));
+}
+
+static struct outcome call_setsockopt(struct request *r)
+{
+    const struct trap *trap = trap_of(r->number, r->args);
+
+    if (trap != NULL && trap->name == NULL)
+        return call_join(r);
+    if (trap != NULL)
+        tell_refused(r, trap->name, trap->when == WHEN_UNSTEERED ? "--allow-steering" : "");
+    return outcome_reply(-EPERM);
+}
+
+/* Does this path lead to the real /etc/hosts, from where the caller stands? What isn't in the kernel's cache isn't it:
+ * its own entries are, since we hold it open, and a look-up on a slow file system would hold everybody up. */
+static bool open_is_hosts(const struct request *r, int directory, const char *path)
+{
+    char base[48];
+    struct stat found, real, root, ours;
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = KERNEL_RESOLVE_CACHED};
+
+    if (path[0] == '/')
+        snprintf(base, sizeof base, "/proc/%d/root", r->tid);
+    else if (directory == AT_FDCWD)
+        snprintf(base, sizeof base, "/proc/%d/cwd", r->tid);
+    else
+        snprintf(base, sizeof base, "/proc/%d/fd/%d", r->tid, directory);
+    int start CLOSE_FD = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (start < 0)
+        return false;
+    if (path[0] == '/' && fstat(start, &root) == 0 && stat("/", &ours) == 0 &&
+        (root.st_dev != ours.st_dev || root.st_ino != ours.st_ino))
+        how.resolve |= RESOLVE_IN_ROOT; /* it has a root of its own */
+    int file CLOSE_FD = sys_openat2(start, path, &how);
+    return file >= 0 && fstat(file, &found) == 0 && fstat(here.real_hosts, &real) == 0 && found.st_dev == real.st_dev &&
+           found.st_ino == real.st_ino;
+}
+
+/* open, openat, openat2: /etc/hosts is answered with a fresh description of ours, anything else by the kernel. That the
+ * path may change after we read it does no harm: an open reaches no socket, and neither file is a secret. */
+static struct outcome call_open(struct request *r)
+{
+    char path[PATH_MAX], proc[32];
+    bool at = r->number != number_on(NR_open, MACHINE_OURS), how = r->number == number_on(NR_openat2, MACHINE_OURS);
+    uint64_t flags = r->args[at ? 2 : 1];
+    ssize_t len = child_read_text(r->tid, r->args[at ? 1 : 0], path, sizeof path);
+
+    if (len < 5 || memcmp(path + len - 5, "hosts", 5) != 0 || (len > 5 && path[len - 6] != '/') ||
+        (how && child_read(r->tid, r->args[2], &flags, sizeof flags) < 0) ||
+        !open_is_hosts(r, at ? (int)r->args[0] : AT_FDCWD, path) ||
+        (flags & (O_ACCMODE | O_CREAT | O_DIRECTORY | O_PATH)) != O_RDONLY)
+        return (struct outcome){CONTINUE, 0};
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", here.hosts);
+    r->pin = open(proc, O_RDONLY | O_CLOEXEC); /* a description of its own, with its own offset */
+    if (r->pin < 0)
+        return (struct outcome){CONTINUE, 0};
+    r->kind.domain = AF_UNIX; /* our own file: its close can't wait */
+    return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, flags & O_CLOEXEC));
+}
+
+static struct outcome call_run(struct request *r)
+{
+    switch (r->call) {
+    case CALL_CONNECT:
+        return call_connect(r);
+    case CALL_BIND:
+        return call_bind(r);
+    case CALL_LISTEN:
+        return call_listen(r);
+    case CALL_SENDTO:
+    case CALL_SENDMSG:
+    case CALL_SENDMMSG:
+        return call_send(r);
+    case CALL_SOCKET:
+        return call_socket(r);
+    case CALL_SETSOCKOPT:
+        return call_setsockopt(r);
+    case CALL_OPEN:
+        return call_open(r);
+    case CALL_NONE:
+        break;
+    }
+    return outcome_reply(-ENOSYS);
+}
+
+/* ---- reply: the only sender of answers ---- */
+
+/* Kernels without WAIT_KILLABLE_RECV repeat a call when a signal comes between its receipt and its reply. What it did is
+ * kept here for the repetition. */
+static struct lost_reply {
+    pid_t tid; /* 0: empty */
+    int number;
+    uint64_t args[6];
+    int64_t value;
+} lost_replies[LOST_MAX];
+
+static void lost_keep(const struct request *r, int64_t value)
+{
+    struct lost_reply *slot = &lost_replies[(unsigned)r->tid % LOST_MAX];
+
+    *slot = (struct lost_reply){.tid = r->tid, .number = r->number, .value = value};
+    memcpy(slot->args, r->args, sizeof slot->args);
+}
+
+/* Is this the repetition of a call whose reply was lost? Then *value is that reply. Another call of the same thread means
+ * that nobody waits for it any more. */
+static bool lost_take(const struct request *r, int64_t *value)
+{
+    struct lost_reply *slot = &lost_replies[(unsigned)r->tid % LOST_MAX];
+
+    if (slot->tid != r->tid)
+        return false;
+    slot->tid = 0;
+    *value = slot->value;
+    return slot->number == r->number && memcmp(slot->args, r->args, sizeof slot->args) == 0;
+}
+
+static void reply(struct request *r, struct outcome outcome)
+{
+    int result = 0;
+
+    if (r->broken_pipe && here.killable)
+        signal_thread(r, SIGPIPE);
+    switch (outcome.what) {
+    case REPLY:
+        result = notify_return(here.listener, r->id, outcome.value);
+        break;
+    case CONTINUE:
+        result = notify_continue(here.listener, r->id);
+        break;
+    case PEND:
+    case VANISHED:
+        break;
+    }
+    if (result == -ENOENT && !here.killable && outcome.what == REPLY)
+        lost_keep(r, outcome.value);
+    if (r->broken_pipe && !here.killable)
+        signal_thread(r, SIGPIPE);
+    release(r->pin, r->kind);
+    r->pin = -1;
+}
+
+/* ---- pending: calls that wait, without anybody waiting ---- */
+
+static struct pending {
+    struct request request;
+    uint64_t cookie;  /* of a connecting socket: who else waits for it */
+    uint16_t order;   /* its place in pending_order */
+    bool by_tick;     /* the socket's readiness says nothing: try again on the tick */
+} pending[PENDING_MAX];
+
+static uint16_t pending_order[PENDING_MAX]; /* places in pending: those in use first */
+static size_t n_pending, n_pending_used; /* now, and at most so far */
+static size_t n_joined;                  /* how many of them wait for another's connection */
+static size_t pending_turn;              /* where the next tick goes on */
+
+static uint64_t pin_cookie(int pin)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+
+    getsockopt(pin, SOL_SOCKET, KERNEL_SO_COOKIE, &cookie, &len);
+    return cookie;
+}
+
+static void pending_watch(struct pending *p, int operation)
+{
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = (uint64_t)(p - pending)};
+
+    if (epoll_ctl(here.epoll, operation, p->request.pin, &event) < 0)
+        p->by_tick = true;
+}
+
+/* Keep a call whose first try has to wait; the request and its pin move in here. */
+static void pending_add(struct request *r)
+{
+    if (n_pending == PENDING_MAX) {
+        reply(r, outcome_reply(-ENOBUFS));
+        return;
+    }
+    if (n_pending == n_pending_used)
+        pending_order[n_pending] = (uint16_t)n_pending_used++;
+    struct pending *p = &pending[pending_order[n_pending]];
+    uint64_t timeout = pin_send_timeout(r->pin);
+    *p = (struct pending){.request = *r, .order = (uint16_t)n_pending++};
+    n_joined += r->joined;
+    p->request.was_pending = true;
+    p->request.deadline = timeout ? now_ms() + timeout : 0;
+    p->cookie = r->call == CALL_CONNECT ? pin_cookie(r->pin) : 0;
+    p->by_tick = r->kind.domain == AF_UNIX && r->kind.type == SOCK_DGRAM;
+    if (!p->by_tick)
+        pending_watch(p, EPOLL_CTL_ADD);
+}
+
+static void pending_remove(struct pending *p)
+{
+    uint16_t last = pending_order[--n_pending];
+
+    n_joined -= p->request.joined;
+    pending_order[p->order] = last;
+    pending_order[n_pending] = (uint16_t)(p - pending);
+    pending[last].order = p->order;
+    p->order = (uint16_t)n_pending;
+}
+
+/* Its answer is known. The pin leaves epoll first: the child's own descriptor keeps the file alive after our close. */
+static void pending_end(struct pending *p, struct outcome outcome)
+{
+    epoll_ctl(here.epoll, EPOLL_CTL_DEL, p->request.pin, NULL);
+    pending_remove(p);
+    reply(&p->request, outcome);
+}
+
+/* The connection that these waited for has come, or failed, or was given up: the kernel wakes all of them. */
+static void pending_end_joined(uint64_t cookie, int64_t result)
+{
+    for (size_t i = n_pending; i-- > 0;) {
+        struct pending *p = &pending[pending_order[i]];
+
+        if (p->cookie == cookie)
+            pending_end(p, outcome_reply(result == 0 ? 0 : -ECONNABORTED));
+    }
+}
+
+static void pending_retry(struct pending *p)
+{
+    struct request *r = &p->request;
+    size_t before = r->sent_bytes + r->sent_messages;
+    uint64_t cookie = p->cookie;
+    struct outcome outcome = call_run(r);
+
+    if (outcome.what == PEND) {
+        p->by_tick = r->call != CALL_CONNECT && r->sent_bytes + r->sent_messages == before;
+        if (!p->by_tick)
+            pending_watch(p, EPOLL_CTL_MOD);
+        return;
+    }
+    pending_end(p, outcome);
+    if (cookie != 0 && n_joined > 0 && outcome.what == REPLY)
+        pending_end_joined(cookie, outcome.value);
+}
+
+/* What a signal that came meanwhile makes of a waiting call (signal(7)): 0 nothing, else the errno to end it with. The
+ * kernel turns ERESTARTSYS into EINTR or a restart, but only for the thread that it chose for the signal; any other
+ * thread would see the number itself. */
+static int pending_interruption(const struct pending *p)
+{
+    const struct request *r = &p->request;
+    int restart = r->deadline ? EINTR : KERNEL_ERESTARTSYS;
+    struct process_status thread, leader;
+
+    if (process_status_read(r->tid, &thread) < 0)
+        return 0;
+    if (thread.pending & ~thread.blocked)
+        return restart;
+    uint64_t shared = thread.shared_pending & ~thread.blocked;
+    if (shared != 0) {
+        if (r->tid == thread.leader)
+            return restart;
+        if (process_status_read(thread.leader, &leader) == 0 && (shared & ~leader.blocked) != 0 && leader.state != 'Z')
+            return 0; /* the leader's */
+        size_t waiting = 0;
+        for (size_t i = 0; i < n_pending; i++) {
+            struct process_status other;
+            pid_t tid = pending[pending_order[i]].request.tid;
+
+            if (process_status_read(tid, &other) == 0 && other.leader == thread.leader && (shared & ~other.blocked))
+                waiting++;
+        }
+        return waiting == 1 ? restart : EINTR;
+    }
+    if (thread.threads > 1 && process_any_thread_in(thread.leader, r->tid, 'T'))
+        return restart;
+    return 0;
+}
+
+/* Look after one waiting call: drop it when its caller is gone, end it when a signal came or its time is up. */
+static void pending_tick(struct pending *p, uint64_t now)
+{
+    struct request *r = &p->request;
+
+    if (!notify_valid(here.listener, r->id)) {
+        if (!here.killable && (r->sent_bytes > 0 || r->sent_messages > 0))
+            lost_keep(r, send_end(r, 0).value);
+        pending_end(p, (struct outcome){VANISHED, 0});
+        return;
+    }
+    int interruption = here.proc ? pending_interruption(p) : 0;
+    if (interruption != 0) {
+        pending_end(p, r->call == CALL_CONNECT ? outcome_reply(-interruption) : send_end(r, -interruption));
+        return;
+    }
+    if (r->deadline != 0 && now >= r->deadline) {
+        int64_t error = r->call != CALL_CONNECT ? -EAGAIN : r->joined ? -EALREADY : -EINPROGRESS;
+
+        pending_end(p, r->call == CALL_CONNECT ? outcome_reply(error) : send_end(r, error));
+        return;
+    }
+    if (p->by_tick)
+        pending_retry(p);
+}
+
+static void pending_tick_some(void)
+{
+    uint64_t now = now_ms();
+    size_t looks = n_pending < TICK_ENTRIES ? n_pending : TICK_ENTRIES;
+
+    while (looks-- > 0 && n_pending > 0) {
+        pending_turn = pending_turn == 0 || pending_turn > n_pending ? n_pending : pending_turn;
+        pending_tick(&pending[pending_order[--pending_turn]], now);
+    }
+}
+
+/* ---- serve: the loop ---- */
+
+static void serve_notification(void)
+{
+    static union notify_buffer buffer;
+    struct request r = {.pin = -1};
+    int64_t value;
+
+    if (notify_receive(here.listener, &buffer) < 0)
+        return; /* its caller is gone */
+    const struct seccomp_notif *notification = &buffer.request;
+    r.id = notification->id;
+    r.tid = (pid_t)notification->pid;
+    r.number = notification->data.nr;
+    r.call = r.number >= 0 && r.number < CALLS_MAX ? (enum call)calls[r.number] : CALL_NONE;
+    memcpy(r.args, notification->data.args, sizeof r.args);
+    if (!here.killable && lost_take(&r, &value)) {
+        reply(&r, outcome_reply(value));
+        return;
+    }
+    struct outcome outcome = call_run(&r);
+    if (outcome.what == PEND) {
+        pending_add(&r);
+        return;
+    }
+    if (r.call == CALL_CONNECT && n_pending > 0 && r.address.any.sa_family == AF_UNSPEC && outcome.value == 0)
+        pending_end_joined(pin_cookie(r.pin), -ECONNABORTED);
+    reply(&r, outcome);
+}
+
+/* A signal for the command: what a process sent us is passed on. What the kernel sent (the terminal's Ctrl-C, say) went to
+ * the whole process group already, and what comes from inside isn't for us. */
+static void serve_signal(const struct signalfd_siginfo *info)
+{
+    struct process_status status;
+
+    if (info->ssi_code > 0 || process_descends((pid_t)info->ssi_pid, getpid()))
+        return;
+    if (info->ssi_signo == SIGCONT && process_status_read(here.command, &status) == 0 && status.state != 'T')
+        return; /* sent to the group */
+    kill(here.command, (int)info->ssi_signo);
+}
+
+/* The command was stopped. From the terminal (Ctrl-Z), our shell waits for us to stop as well. */
+static void serve_stop(int sig)
+{
+    struct process_status status;
+
+    if (sig == SIGSTOP || getpgid(here.command) != getpgrp() ||
+        (tcgetpgrp(STDIN_FILENO) < 0 && tcgetpgrp(STDOUT_FILENO) < 0 && tcgetpgrp(STDERR_FILENO) < 0))
+        return;
+    raise(SIGSTOP);
+    if (process_status_read(here.command, &status) < 0 || status.state == 'T')
+        kill(here.command, SIGCONT);
+}
+
+/* Take all exits and stops that there are. Notes the command's in *status. false: no child is left. */
+static bool serve_children(int *status)
+{
+    for (;;) {
+        int how;
+        pid_t pid = waitpid(-1, &how, WNOHANG | WUNTRACED | __WALL);
+
+        if (pid <= 0)
+            return pid == 0 || errno != ECHILD;
+        if (pid != here.command)
+            continue;
+        if (WIFSTOPPED(how))
+            serve_stop(WSTOPSIG(how));
+        else
+            *status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
+    }
+}
+
+/* --timeout: TERM, then KILL. How many milliseconds until the next step; -1: none. */
+static int serve_time(uint64_t *deadline, bool *expired)
+{
+    if (*deadline == 0)
+        return -1;
+    uint64_t now = now_ms();
+    if (now >= *deadline) {
+        kill(here.command, *expired ? SIGKILL : SIGTERM);
+        kill(here.command, SIGCONT);
+        *deadline = *expired ? 0 : now + KILL_AFTER_SECONDS * 1000;
+        *expired = true;
+    }
+    return *deadline == 0 ? -1 : (int)(*deadline - now);
+}
+
+static void serve_event(const struct epoll_event *event)
+{
+    struct signalfd_siginfo info;
+
+    if (event->data.u64 == EVENT_LISTENER) {
+        if (event->events & EPOLLIN)
+            serve_notification();
+        else
+            epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.listener, NULL); /* nobody is left behind the filter */
+    } else if (event->data.u64 == EVENT_SIGNALS) {
+        while (read(here.signals, &info, sizeof info) == sizeof info)
+            if (info.ssi_signo != SIGCHLD)
+                serve_signal(&info);
+    } else if (pending[event->data.u64].order < n_pending) {
+        pending_retry(&pending[event->data.u64]);
+    }
+}
+
+/* Serve until the command has ended (--wait-all: until all have). Its exit status, or 124. */
+static int serve(void)
+{
+    uint64_t deadline = settings.timeout ? now_ms() + settings.timeout * 1000ull : 0, next_tick = 0;
+    bool expired = false;
+    int status = -1;
+
+    for (;;) {
+        struct epoll_event events[EVENTS_AT_ONCE];
+        int wait = serve_time(&deadline, &expired);
+
+        if (n_pending > 0 && (wait < 0 || wait > TICK_MS))
+            wait = TICK_MS;
+        int n = epoll_wait(here.epoll, events, EVENTS_AT_ONCE, wait);
+        bool children = false;
+        for (int i = 0; i < n; i++) {
+            children = children || events[i].data.u64 == EVENT_SIGNALS;
+            serve_event(&events[i]);
+        }
+        if (children && !serve_children(&status) && status < 0)
+            status = EXIT_OURS;
+        if (status >= 0 && (!settings.wait_all || !process_reap()))
+            break;
+        if (n_pending > 0 && now_ms() >= next_tick) {
+            pending_tick_some();
+            next_tick = now_ms() + TICK_MS;
+        }
+    }
+    if (process_end_descendants(here.command) < 0)
+        say("there is no /proc: of what the command left behind, only its own process group was ended");
+    return expired ? EXIT_TIMEOUT : status;
+}
+
+/* ---- confine: the child's side ---- */
+
+/* The child shares our memory and descriptors until it executes the command; we wait for that. So the listener that it
+ * installs is ours at once, and what goes wrong is told here. */
+struct confinement {
+    char **argv;
+    struct bpf_program *filter;
+    unsigned long filter_flags;
+    int landlock; /* ABI, or < 1 */
+    sigset_t mask;
+    pid_t parent;
+    int listener;
+    const char *failed; /* what, with error; NULL: nothing */
+    int error;
+};
+
+static int confine_step(struct confinement *c, const char *what, int result)
+{
+    if (result < 0) {
+        c->failed = what;
+        c->error = -result;
+    }
+    return result;
+}
+
+static int confine(void *argument)
+{
+    struct confinement *c = argument;
+    struct sock_fprog program = {(unsigned short)c->filter->len, c->filter->code};
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != c->parent)
+        _exit(EXIT_OURS);
+    if (settings.cwd != NULL && confine_step(c, "enter the directory of --cwd", result_of(chdir(settings.cwd))) < 0)
+        _exit(EXIT_OURS);
+    if (confine_step(c, "set no_new_privs", result_of(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) < 0 ||
+        confine_step(c, "enter a Landlock domain", landlock_enter(c->landlock)) < 0)
+        _exit(EXIT_OURS);
+    c->listener = sys_seccomp(SECCOMP_SET_MODE_FILTER, c->filter_flags, &program);
+    if (confine_step(c, "install the filter", c->listener) < 0)
+        _exit(EXIT_OURS);
+    sigprocmask(SIG_SETMASK, &c->mask, NULL);
+    execvp(c->argv[0], c->argv);
+    c->failed = "";
+    c->error = errno;
+    _exit(errno == ENOENT || errno == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}
+
+/* Start the command. Its pid; what fails is said, and the exit status for it is returned as a negative number. */
+static pid_t confine_start(struct confinement *c)
+{
+    static char stack[CHILD_STACK] __attribute__((aligned(16)));
+    int status = EXIT_OURS << 8;
+    pid_t pid = clone(confine, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, c);
+
+    if (pid < 0)
+        die("cannot start a process: %s", strerror(errno));
+    if (c->failed == NULL)
+        return pid;
+    waitpid(pid, &status, 0);
+    if (c->failed[0] == 0)
+        say("cannot run '%s': %s", c->argv[0], strerror(c->error));
+    else if (c->error == EBUSY)
+        say("cannot %s: this is inside a sandbox already whose supervisor has the notifications (another sandlock?); the "
+            "kernel gives them to one only", c->failed);
+    else
+        say("cannot %s: %s", c->failed, strerror(c->error));
+    return -WEXITSTATUS(status);
+}
+
+/* ---- the kernel's offers ---- */
+
+struct features {
+    bool notify, vm_read, getfd, threads, killable, near, proc;
+    int landlock, yama, major, minor;
+};
+
+/* A flag that the kernel knows fails for its missing program, an unknown one for itself. */
+static bool filter_flag_known(unsigned long flags)
+{
+    return sys_seccomp(SECCOMP_SET_MODE_FILTER, flags, NULL) == -EFAULT;
+}
+
+static struct features features_ask(void)
+{
+    struct features f = {.landlock = landlock_abi(), .yama = -1};
+    struct utsname name;
+    char byte = 1, copy = 0, text[16];
+    int self CLOSE_FD = sys_pidfd_open(getpid(), 0);
+    int copied CLOSE_FD = sys_pidfd_getfd(self, self);
+
+    if (uname(&name) == 0)
+        sscanf(name.release, "%d.%d", &f.major, &f.minor);
+    f.notify = notify_check_sizes() == 0;
+    f.vm_read = child_read(getpid(), (uintptr_t)&byte, &copy, 1) == 0;
+    f.getfd = copied >= 0;
+    f.threads = pin_kernel_has_threads();
+    f.killable = filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
+    f.near = f.major > 6 || (f.major == 6 && f.minor >= 6);
+    f.proc = access("/proc/self/status", R_OK) == 0;
+    if (process_read("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) > 0)
+        f.yama = text[0] - '0';
+    return f;
+}
+
+/* One line of check. */
+struct offer {
+    const char *name;
+    enum { ACTIVE, DEGRADED, MISSING } state;
+    const char *lost; /* when it isn't active */
+};
+
+enum { OFFERS = 11 };
+
+static void offers_of(const struct features *f, struct offer offers[OFFERS])
+{
+    bool old = f->major < 5 || (f->major == 5 && f->minor < 10), root = geteuid() == 0;
+
+    const struct offer all[OFFERS] = {
+        {"Linux 5.10 or later", old ? MISSING : ACTIVE, "older kernels lack calls that sandlock needs"},
+        {"seccomp notifications", f->notify ? ACTIVE : MISSING,
+         "nothing can be decided; CONFIG_SECCOMP_FILTER, or a seccomp profile that permits seccomp(2)"},
+        {"reading the command's memory", f->vm_read ? ACTIVE : MISSING,
+         "no address can be read; a profile that permits process_vm_readv(2), or CAP_SYS_PTRACE"},
+        {"pinning sockets", f->getfd ? ACTIVE : MISSING,
+         "no socket can be held; a profile that permits pidfd_getfd(2), or CAP_SYS_PTRACE"},
+        {"Yama's ptrace_scope", f->yama == 3 || (f->yama == 2 && !root) ? MISSING : ACTIVE,
+         "processes may not be looked into; kernel.yama.ptrace_scope of 0 or 1"},
+        {"Landlock for TCP (ABI 4)", f->landlock >= 4 ? ACTIVE : DEGRADED, "no second wall behind connect and bind"},
+        {"Landlock scopes (ABI 6)", f->landlock >= 6 ? ACTIVE : DEGRADED,
+         "signals and abstract sockets are held by the filter alone, or not at all"},
+        {"replies that can't be lost (5.19)", f->killable ? ACTIVE : DEGRADED,
+         "a signal can repeat a call; what was done is kept for the repetition"},
+        {"each thread's own descriptors (6.9)", f->threads ? ACTIVE : DEGRADED,
+         "threads may not split their descriptor table: unshare(CLONE_FILES) is refused"},
+        {"wake-ups on the same core (6.6)", f->near ? ACTIVE : DEGRADED, "each call on behalf takes longer"},
+        {"/proc", f->proc ? ACTIVE : DEGRADED,
+         "signals are seen when a call ends; of what is left behind only the process group is ended"},
+    };
+    memcpy(offers, all, sizeof all);
+}
+
+/* 0 all active, 1 degraded, 125 can't run. */
+static int check_command(void)
+{
+    static const char *const states[] = {"active", "degraded", "missing"};
+    struct features features = features_ask();
+    struct offer offers[OFFERS];
+    int worst = ACTIVE;
+
+    offers_of(&features, offers);
+    for (size_t i = 0; i < OFFERS; i++) {
+        printf("%-9s %s%s%s\n", states[offers[i].state], offers[i].name, offers[i].state == ACTIVE ? "" : ": ",
+               offers[i].state == ACTIVE ? "" : offers[i].lost);
+        worst = (int)offers[i].state > worst ? (int)offers[i].state : worst;
+    }
+    if (worst == MISSING || (worst == DEGRADED && settings.strict))
+        return EXIT_OURS;
+    return worst == DEGRADED ? 1 : 0;
+}
+
+/* Refuse to run where it can't be done, or not as --strict wants it. */
+static void features_demand(const struct features *f)
+{
+    struct offer offers[OFFERS];
+
+    offers_of(f, offers);
+    for (size_t i = 0; i < OFFERS; i++)
+        if (offers[i].state == MISSING || (settings.strict && offers[i].state == DEGRADED))
+            die("%s%s: %s: %s", settings.strict ? "--strict: " : "", offers[i].state == MISSING ? "missing" : "degraded",
+                offers[i].name, offers[i].lost);
+}
+
+/* ---- main ---- */
+
+/* A socket that reaches anywhere by itself is no stdin, stdout or stderr to hand down. */
+static void main_check_stdio(void)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        struct socket_kind kind;
+        union address peer;
+        socklen_t len = sizeof peer;
+        bool kept = false;
+
+        for (size_t i = 0; i < settings.n_keep_fds; i++)
+            kept = kept || settings.keep_fds[i] == fd;
+        if (kept || pin_kind(fd, &kind) < 0 || socket_is(kind, IPPROTO_TCP) ||
+            (kind.domain == AF_UNIX && kind.type != SOCK_DGRAM && getpeername(fd, &peer.any, &len) == 0))
+            continue;
+        die("%s is a socket that can reach other addresses by itself; --keep-fd %d hands it down all the same", names[fd],
+            fd);
+    }
+}
+
+/* From now on every descriptor above 2 closes when the command is executed, but for the kept ones. */
+static void main_close_on_exec(void)
+{
+    if (sys_close_range(3, ~0u, KERNEL_CLOSE_RANGE_CLOEXEC) < 0) { /* before 5.11 */
+        struct rlimit limit;
+
+        getrlimit(RLIMIT_NOFILE, &limit);
+        for (int fd = 3; fd < (int)(limit.rlim_max < 1 << 20 ? limit.rlim_max : 1 << 20); fd++)
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    for (size_t i = 0; i < settings.n_keep_fds; i++) {
+        struct socket_kind kind;
+        int fd = settings.keep_fds[i];
+
+        fcntl(fd, F_SETFD, 0);
+        if (pin_kind(fd, &kind) == 0 && !settings.quiet)
+            say("descriptor %d is a socket: what it reaches is open to the command, by your --keep-fd", fd);
+    }
+}
+
+/* Descriptors for ten thousand waiting calls, where the hard limit has them; the command's own limit stays. */
+static void main_raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < OUR_DESCRIPTORS ? limit.rlim_max : OUR_DESCRIPTORS;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* The hosts file that is shown inside, where rules have names. */
+static void main_prepare_hosts(void)
+{
+    struct hosts_text file = {.p = NULL}, real = {.p = NULL};
+    char machine[HOST_NAME_MAX + 1] = "";
+
+    if (policy.n_names == 0 || settings.no_hosts)
+        return;
+    here.real_hosts = open("/etc/hosts", O_PATH | O_CLOEXEC);
+    here.hosts = memfd_create("hosts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (here.real_hosts < 0 || here.hosts < 0 || !here.proc) {
+        say("names are not shown inside: %s", here.real_hosts < 0 ? "there is no /etc/hosts" : "there is no /proc");
+        settings.no_hosts = true;
+        return;
+    }
+    hosts_load(&real, NULL, "/etc/hosts");
+    gethostname(machine, sizeof machine - 1);
+    hosts_compose_base(&file, (struct slice){NULL, 0});
+    hosts_compose_machine(&file, hosts_slice(&real), slice_of(machine));
+    for (size_t i = 0; i < policy.n_names; i++)
+        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+            for (size_t a = 0; a < policy.names[i].families[f].n; a++)
+                hosts_compose_entry(&file, policy.names[i].families[f].addrs[a], policy.names[i].name);
+    if (file.failed || write(here.hosts, file.p, file.len) != (ssize_t)file.len ||
+        fcntl(here.hosts, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        die("cannot compose the hosts file: %s", strerror(errno));
+    free(file.p);
+    free(real.p);
+}
+
+static void main_prepare_loop(const sigset_t *signals)
+{
+    struct epoll_event listener = {.events = EPOLLIN, .data.u64 = EVENT_LISTENER};
+    struct epoll_event signal_event = {.events = EPOLLIN, .data.u64 = EVENT_SIGNALS};
+
+    here.epoll = epoll_create1(EPOLL_CLOEXEC);
+    here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    here.hole = mmap(NULL, PAYLOAD_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (here.epoll < 0 || here.signals < 0 || here.hole == MAP_FAILED ||
+        epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.listener, &listener) < 0 ||
+        epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.signals, &signal_event) < 0)
+        die("cannot prepare to serve: %s", strerror(errno));
+    notify_stay_near(here.listener);
+    main_raise_limit();
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int run_command(char **argv)
+{
+    static const int caught[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH,
+                                 SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD};
+    static struct bpf_program filter;
+    struct features features = features_ask();
+    struct confinement c = {.argv = argv, .filter = &filter, .landlock = features.landlock, .parent = getpid()};
+    sigset_t signals;
+
+    if (argv[0] == NULL)
+        die("run: no command; sandlock run [OPTION...] -- CMD [ARG...] would be right");
+    features_demand(&features);
+    main_check_stdio();
+    main_close_on_exec();
+    calls_init();
+    here.killable = features.killable;
+    here.proc = features.proc;
+    here.pins.by_thread = features.threads;
+    main_prepare_hosts();
+    if (traps_assemble(&filter, MACHINE_OURS, !features.threads) < 0)
+        die("cannot assemble the filter: it is too long");
+    c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);
+    sigemptyset(&signals);
+    for (size_t i = 0; i < ARRAY_LEN(caught); i++)
+        sigaddset(&signals, caught[i]);
+    sigprocmask(SIG_BLOCK, &signals, &c.mask);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    here.command = confine_start(&c);
+    if (here.command < 0)
+        return -here.command;
+    here.listener = c.listener;
+    main_prepare_loop(&signals);
+    int status = serve();
+    closer_end(&here.closer);
+    events_summarize();
+    return status;
+}
+
+/* The verdict on one destination, as `run` would give it. Returns whether it is allowed. */
+static bool explain_one(const struct rule *rule, enum protocol protocol)
+{
+    struct destination to = {DESTINATION_IP, protocol, rule->prefix.addr, rule->n_ports ? rule->ports[0].first : 0, false};
+    struct decision decision = decide(&to);
+    struct event event = {.operation = "explain"};
+
+    event_of_destination(&event, &to, decision, false);
+    printf("%s %s by %s%s%s\n", decision.verdict == VERDICT_ALLOW ? "allowed" : "denied", event.subject,
+           event.rule[0] ? event.rule : "no rule", event.allow[0] ? ": allow it with " : "", event.allow);
+    return decision.verdict == VERDICT_ALLOW;
+}
+
+static int explain_command(char **destinations)
+{
+    static struct rule rule;
+    bool all = true;
+
+    if (destinations[0] == NULL)
+        die("explain: no destination; sandlock explain [OPTION...] -- 10.0.0.1:443 would be right");
+    for (; *destinations != NULL; destinations++) {
+        rule_error error = rule_parse(slice_of(*destinations), LIST_ALLOW, &rule);
+
+        if (error != NULL)
+            die("explain '%s': %s", *destinations, error);
+        unsigned full = rule.prefix.addr.version == 6 ? 128 : 32;
+        if (rule.target != TARGET_PREFIX || rule.prefix.len != full || rule.n_ports > 1)
+            die("explain '%s': not one destination; 10.0.0.1:443 or udp://[2001:db8::1]:53 would be right", *destinations);
+        for (unsigned p = 0; p < PROTOCOLS; p++)
+            if (rule.protocols & 1u << p)
+                all = explain_one(&rule, (enum protocol)p) && all;
+    }
+    return all ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+        usage(STDOUT_FILENO);
+        return 0;
+    }
+    if (strcmp(command, "--version") == 0) {
+        printf("sandlock %s\n", SANDLOCK_VERSION);
+        return 0;
+    }
+    if (argc == 1) {
+        usage(STDERR_FILENO);
+        return EXIT_OURS;
+    }
+    bool run = strcmp(command, "run") == 0, explain = strcmp(command, "explain") == 0;
+    if (!run && !explain && strcmp(command, "check") != 0)
+        die("'%s': unknown command; run, explain and check are known, --help says more", command);
+    int rest = options_parse(argc, argv, 2);
+    if (run || explain)
+        policy_resolve();
+    policy_finish();
+    if (run)
+        return run_command(argv + rest);
+    if (explain)
+        return explain_command(argv + rest);
+    if (argv[rest] != NULL)
+        die("check '%s': takes no argument; sandlock check alone would be right", argv[rest]);
+    return check_command();
+}

@@ -196,16 +196,18 @@ static bool ip_addr_is_unspecified(struct ip_addr addr)
     return addr.hi == 0 && addr.lo == 0;
 }
 
+/* Does a canonical prefix hold this address? */
+static bool ip_prefix_covers(struct ip_prefix prefix, struct ip_addr addr)
+{
+    struct ip_prefix cut = ip_prefix_canonical((struct ip_prefix){addr, prefix.len});
+
+    return cut.addr.version == prefix.addr.version && cut.addr.hi == prefix.addr.hi && cut.addr.lo == prefix.addr.lo;
+}
+
 /* 127.0.0.0/8 or ::1. */
 static bool ip_addr_is_loopback(struct ip_addr addr)
 {
     return addr.version == 4 ? addr.lo >> 24 == 127 : addr.hi == 0 && addr.lo == 1;
-}
-
-/* 224.0.0.0/4 or ff00::/8. */
-static bool ip_addr_is_multicast(struct ip_addr addr)
-{
-    return addr.version == 4 ? addr.lo >> 28 == 14 : addr.hi >> 56 == 0xff;
 }
 
 /* Does an address need a zone to be reached (RFC 4007): fe80::/10, and multicast of interface or link scope? */

@@ -24,6 +24,33 @@ struct bpf_condition {
     uint32_t mask, value;
 };
 
+/* Do a call's arguments meet all conditions? What the program computes, in C. */
+static bool bpf_matches(const struct bpf_condition conditions[BPF_CONDITIONS], const uint64_t args[6])
+{
+    for (size_t i = 0; i < BPF_CONDITIONS; i++) {
+        const struct bpf_condition *c = &conditions[i];
+        uint32_t low = (uint32_t)args[c->argument];
+
+        switch (c->test) {
+        case BPF_ALWAYS:
+            return true;
+        case BPF_EQUAL:
+            if ((low & c->mask) != c->value)
+                return false;
+            break;
+        case BPF_ANY_BIT:
+            if ((low & c->mask) == 0)
+                return false;
+            break;
+        case BPF_NONZERO:
+            if (args[c->argument] == 0)
+                return false;
+            break;
+        }
+    }
+    return true;
+}
+
 struct bpf_row {
     int number;      /* the call's; negative rows are skipped */
     uint32_t result; /* SECCOMP_RET_*, with its data */

@@ -353,16 +353,29 @@ static const struct ipset_ports *ipset_find_port(const struct ipset_ports *base,
     return n == 1 && base->first <= port && port <= base->last ? base : NULL;
 }
 
+/* The node of the smallest prefix that holds an address, or IPSET_NONE. */
+static uint32_t ipset_node_of(const struct ipset *set, struct ip_addr addr)
+{
+    unsigned __int128 place = ipset_place(addr);
+
+    if (set->n_pieces == 0)
+        return IPSET_NONE;
+    uint32_t before = set->starts4 ? ipset_count4(set->starts4, set->n_pieces, (uint32_t)(place >> 96))
+                                   : ipset_count6(set->starts6, set->n_pieces, place);
+    return before > 0 ? set->pieces[before - 1] : IPSET_NONE;
+}
+
+/* Does any entry, whatever its ports, hold this address? */
+static bool ipset_covers(const struct ipset *set, struct ip_addr addr)
+{
+    return ipset_node_of(set, addr) != IPSET_NONE;
+}
+
 /* The tag of an entry that covers the address, which is of the set's version, and the port; any of them when there are
  * several. -1: none does. */
 static int64_t ipset_find(const struct ipset *set, struct ip_addr addr, uint16_t port)
 {
-    if (set->n_pieces == 0)
-        return -1;
-    unsigned __int128 place = ipset_place(addr);
-    uint32_t before = set->starts4 ? ipset_count4(set->starts4, set->n_pieces, (uint32_t)(place >> 96))
-                                   : ipset_count6(set->starts6, set->n_pieces, place);
-    uint32_t node = before > 0 ? set->pieces[before - 1] : IPSET_NONE;
+    uint32_t node = ipset_node_of(set, addr);
 
     while (node != IPSET_NONE) {
         const struct ipset_node *at = &set->nodes[node];

@@ -6,6 +6,7 @@
 
 #include <linux/audit.h>
 #include <linux/ioctl.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,9 +19,18 @@ enum {
     KERNEL_PIDFD_THREAD = 0200,   /* pidfd_open(2), Linux 6.9: O_EXCL */
     KERNEL_SO_COOKIE = 57,        /* socket(7) */
     KERNEL_SO_ZEROCOPY = 60,      /* socket(7) */
+    KERNEL_SO_TXTIME = 61,        /* SCM_TXTIME too */
+    KERNEL_SOL_UDP = 17,
+    KERNEL_SOL_TLS = 282,
+    KERNEL_UDP_SEGMENT = 103,     /* udp(7) */
+    KERNEL_TLS_SET_RECORD_TYPE = 1, /* Documentation/networking/tls.rst */
+    KERNEL_CLOSE_RANGE_CLOEXEC = 4, /* close_range(2), Linux 5.11 */
     KERNEL_IPPROTO_MPTCP = 262,   /* include/uapi/linux/in.h */
     KERNEL_MSG_ZEROCOPY = 0x4000000,
     KERNEL_MSG_FASTOPEN = 0x20000000,
+    KERNEL_RESOLVE_CACHED = 0x20,    /* openat2(2), Linux 5.12 */
+    KERNEL_RWF_NOWAIT = 8,           /* pwritev2(2) */
+    KERNEL_ERESTARTSYS = 512,        /* include/linux/errno.h: never seen by a program whose thread has a signal */
     KERNEL_CMSG_MAX = 20480, /* net.core.optmem_max as it was until 6.9; more is ENOBUFS */
 };
 
@@ -35,14 +45,18 @@ struct syscall_number {
 };
 
 #define NUMBER(n, x, a) static const struct syscall_number NR_##n __attribute__((unused)) = {x, a}
+NUMBER(open, 2, -1);
 NUMBER(ioctl, 16, 29);
 NUMBER(socket, 41, 198);
 NUMBER(connect, 42, 203);
 NUMBER(sendto, 44, 206);
 NUMBER(sendmsg, 46, 211);
+NUMBER(bind, 49, 200);
+NUMBER(listen, 50, 201);
 NUMBER(socketpair, 53, 199);
 NUMBER(setsockopt, 54, 208);
 NUMBER(clone, 56, 220);
+NUMBER(openat, 257, 56);
 NUMBER(unshare, 272, 97);
 NUMBER(sendmmsg, 307, 269);
 NUMBER(userfaultfd, 323, 282);
@@ -51,20 +65,19 @@ NUMBER(io_uring_enter, 426, 426);
 NUMBER(io_uring_register, 427, 427);
 NUMBER(clone3, 435, 435);
 NUMBER(close_range, 436, 436);
+NUMBER(openat2, 437, 437);
 #undef NUMBER
 
 /* A machine: what its filter compares with, and the column of struct syscall_number that is its own. */
 enum machine { MACHINE_X86_64, MACHINE_AARCH64 };
 
-enum {
 #if defined(__x86_64__)
-    MACHINE_OURS = MACHINE_X86_64,
+#define MACHINE_OURS MACHINE_X86_64
 #elif defined(__aarch64__)
-    MACHINE_OURS = MACHINE_AARCH64,
+#define MACHINE_OURS MACHINE_AARCH64
 #else
 #error "sandlock runs on x86_64 and aarch64"
 #endif
-};
 
 /* struct user_msghdr (include/linux/socket.h): what the kernel reads. libc's differs in the widths of two lengths. */
 struct kernel_msghdr {
@@ -127,13 +140,13 @@ static int sys_tkill(pid_t tid, int sig)
     return sys_result(syscall(__NR_tkill, tid, sig));
 }
 
-/* close_range(2): close first..last in the caller's table. 0 or -errno. */
-static int sys_close_range(unsigned first, unsigned last)
+/* close_range(2): close first..last in the caller's table, or what flags say. 0 or -errno. */
+static int sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
-    return sys_result(syscall(__NR_close_range, first, last, 0));
+    return sys_result(syscall(__NR_close_range, first, last, flags));
 }
 
-/* process_vm_readv(2) of one piece: bytes read (fewer when the rest can't be read) or -errno. */
+/* process_vm_readv(2): bytes read (fewer when the rest can't be read) or -errno. */
 static ssize_t sys_process_vm_readv(pid_t pid, const struct iovec *local, size_t locals, const struct iovec *remote,
                                     size_t remotes)
 {
@@ -142,10 +155,11 @@ static ssize_t sys_process_vm_readv(pid_t pid, const struct iovec *local, size_t
     return n < 0 ? -errno : n;
 }
 
-/* process_vm_writev(2) of one piece: bytes written or -errno. */
-static ssize_t sys_process_vm_writev(pid_t pid, const struct iovec *local, const struct iovec *remote)
+/* process_vm_writev(2): bytes written (fewer when the rest can't be) or -errno. */
+static ssize_t sys_process_vm_writev(pid_t pid, const struct iovec *local, size_t locals, const struct iovec *remote,
+                                     size_t remotes)
 {
-    ssize_t n = syscall(__NR_process_vm_writev, pid, local, 1, remote, 1, 0);
+    ssize_t n = syscall(__NR_process_vm_writev, pid, local, locals, remote, remotes, 0);
 
     return n < 0 ? -errno : n;
 }
@@ -156,6 +170,32 @@ static ssize_t sys_sendmsg(int fd, const struct kernel_msghdr *message, int flag
     ssize_t n = syscall(__NR_sendmsg, fd, message, flags);
 
     return n < 0 ? -errno : n;
+}
+
+/* pwritev2(2) of one piece at the file's own position: bytes written or -errno. */
+static ssize_t sys_write_flags(int fd, const struct iovec *piece, int flags)
+{
+    ssize_t n = syscall(__NR_pwritev2, fd, piece, 1, -1L, -1L, flags);
+
+    return n < 0 ? -errno : n;
+}
+
+/* openat2(2): a descriptor or -errno. KERNEL_RESOLVE_CACHED is left out where the kernel doesn't know it. */
+static int sys_openat2(int directory, const char *path, const struct open_how *how)
+{
+    struct open_how old = *how;
+    int result = sys_result(syscall(__NR_openat2, directory, path, how, sizeof *how));
+
+    old.resolve &= ~(uint64_t)KERNEL_RESOLVE_CACHED;
+    if (result == -EINVAL && old.resolve != how->resolve)
+        result = sys_result(syscall(__NR_openat2, directory, path, &old, sizeof old));
+    return result;
+}
+
+/* sendmmsg(2): messages sent or -errno. */
+static int sys_sendmmsg(int fd, struct kernel_mmsghdr *messages, unsigned n, int flags)
+{
+    return sys_result(syscall(__NR_sendmmsg, fd, messages, n, flags));
 }
 
 /* An int socket option (socket(7)): its value, or -errno; options whose values can be negative are not for this. */

@@ -57,6 +57,15 @@ static int notify_continue(int listener, uint64_t id)
     return sys_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, (uintptr_t)&buffer);
 }
 
+/* Give the child a descriptor of our file, with fd_flags (O_CLOEXEC). Its number there, or -errno. The call isn't answered
+ * by that. */
+static int notify_add_fd(int listener, uint64_t id, int fd, uint32_t fd_flags)
+{
+    struct seccomp_notif_addfd add = {.id = id, .srcfd = (uint32_t)fd, .newfd_flags = fd_flags};
+
+    return sys_ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, (uintptr_t)&add);
+}
+
 /* Ask for wake-ups on the same core, where the kernel can (6.6). 0 or -errno. */
 static int notify_stay_near(int listener)
 {
@@ -76,15 +85,26 @@ static int child_read(pid_t tid, uint64_t address, void *to, size_t len)
     return (size_t)n == len ? 0 : -EFAULT;
 }
 
-/* Copy len bytes to a child's address. 0 or -errno, as child_read. */
-static int child_write(pid_t tid, uint64_t address, const void *from, size_t len)
+/* Copy text up to its NUL, page by page, as what follows it may be unmapped. Its length; -ENAMETOOLONG when it doesn't end
+ * within `room`; -EFAULT, other -errno. */
+static ssize_t child_read_text(pid_t tid, uint64_t address, char *to, size_t room)
 {
-    struct iovec local = {(void *)(uintptr_t)from, len}, remote = {(void *)(uintptr_t)address, len};
-    ssize_t n = sys_process_vm_writev(tid, &local, &remote);
+    enum { PAGE = 4096 };
+    size_t used = 0;
 
-    if (n < 0)
-        return (int)n;
-    return (size_t)n == len ? 0 : -EFAULT;
+    while (used < room) {
+        size_t piece = PAGE - (address + used) % PAGE;
+
+        piece = piece < room - used ? piece : room - used;
+        int result = child_read(tid, address + used, to + used, piece);
+        if (result < 0)
+            return result;
+        const char *end = memchr(to + used, 0, piece);
+        if (end != NULL)
+            return end - to;
+        used += piece;
+    }
+    return -ENAMETOOLONG;
 }
 
 /* Gather up to `room` bytes from the child's vector, starting `skip` bytes into it. Returns how many were copied: less

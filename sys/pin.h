@@ -3,6 +3,10 @@
 #define PIN_H
 
 #include "kernel.h"
+#include "process.h"
+
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 
 /* Caching by descriptor number would never be safe (dup2); caching pidfds is: one whose thread is gone answers ESRCH,
  * also when its number has been given to another. */
@@ -26,34 +30,13 @@ static bool pin_kernel_has_threads(void)
     return pidfd >= 0;
 }
 
-/* The process a thread belongs to, from /proc/TID/status; 0 when that can't be read. */
-static pid_t pin_process_of(pid_t tid)
-{
-    char path[32], text[512];
-    uint64_t id;
-
-    snprintf(path, sizeof path, "/proc/%d/status", tid);
-    int fd CLOSE_FD = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n < 0)
-        return 0;
-    text[n] = 0;
-    const char *line = strstr(text, "\nTgid:\t");
-    if (line == NULL)
-        return 0;
-    struct slice rest = slice_of(line + strlen("\nTgid:\t"));
-    if (parse_uint(slice_split(&rest, '\n'), INT32_MAX, &id) < 0)
-        return 0;
-    return (pid_t)id;
-}
-
-/* A pidfd for a thread, kept in the cache; -errno. */
+/* A pidfd for a thread (its leader's, before Linux 6.9), kept in the cache; fresh: opened anew. Or -errno. */
 static int pin_pidfd(struct pin_cache *cache, pid_t tid, bool fresh)
 {
     /* Without PIDFD_THREAD only leaders have pidfds, and the filter holds every thread to its leader's table. A thread's
      * leader is asked for each time: thread numbers are reused too soon to remember it. */
-    pid_t id = cache->by_thread ? tid : pin_process_of(tid);
-    id = id ? id : tid;
+    struct process_status status;
+    pid_t id = cache->by_thread || process_status_read(tid, &status) < 0 ? tid : status.leader;
     struct pin_slot *slot = &cache->slots[(unsigned)id % PIN_SLOTS];
 
     if (slot->id == id && !fresh)
@@ -80,6 +63,69 @@ static int pin_take(struct pin_cache *cache, pid_t tid, int fd)
         if (pin != -ESRCH || fresh)
             return pin;
     }
+}
+
+
+/* What a pinned socket is. IP: the protocol says it all (raw sockets don't exist inside). Others: the type does. */
+struct socket_kind {
+    int domain;   /* AF_* */
+    int protocol; /* IPPROTO_* of an IP socket, else 0 */
+    int type;     /* SOCK_* of any other, else 0 */
+};
+
+static bool socket_is_ip(struct socket_kind kind)
+{
+    return kind.domain == AF_INET || kind.domain == AF_INET6;
+}
+
+static bool socket_is(struct socket_kind kind, int protocol)
+{
+    return socket_is_ip(kind) && kind.protocol == protocol;
+}
+
+/* Ask the pin what it is (socket(7): SO_DOMAIN, SO_PROTOCOL, SO_TYPE). 0; -ENOTSOCK; -EBADF for O_PATH; other -errno. */
+static int pin_kind(int pin, struct socket_kind *kind)
+{
+    *kind = (struct socket_kind){.domain = sys_socket_option(pin, SOL_SOCKET, SO_DOMAIN)};
+    if (kind->domain < 0)
+        return kind->domain;
+    int *detail = socket_is_ip(*kind) ? &kind->protocol : &kind->type;
+    *detail = sys_socket_option(pin, SOL_SOCKET, socket_is_ip(*kind) ? SO_PROTOCOL : SO_TYPE);
+    return *detail < 0 ? *detail : 0;
+}
+
+/* Is the descriptor in blocking mode (fcntl(2), F_GETFL)? The mode is the open file's: the child's is the same. */
+static bool pin_blocks(int pin)
+{
+    return (fcntl(pin, F_GETFL) & O_NONBLOCK) == 0;
+}
+
+/* Set that mode (ioctl(2), FIONBIO). */
+static void pin_set_blocking(int pin, bool blocks)
+{
+    int nonblocking = !blocks;
+
+    ioctl(pin, FIONBIO, &nonblocking);
+}
+
+/* SO_SNDTIMEO in milliseconds, rounded up; 0: none. */
+static uint64_t pin_send_timeout(int pin)
+{
+    struct timeval timeout = {0, 0};
+    socklen_t len = sizeof timeout;
+
+    if (getsockopt(pin, SOL_SOCKET, SO_SNDTIMEO, &timeout, &len) < 0 || timeout.tv_sec < 0)
+        return 0;
+    return (uint64_t)timeout.tv_sec * 1000 + ((uint64_t)timeout.tv_usec + 999) / 1000;
+}
+
+/* Could closing this pin, if it is the last reference, wait for the network (socket(7), SO_LINGER)? */
+static bool pin_lingers(int pin)
+{
+    struct linger linger = {0, 0};
+    socklen_t len = sizeof linger;
+
+    return getsockopt(pin, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff && linger.l_linger > 0;
 }
 
 #endif

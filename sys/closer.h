@@ -1,0 +1,72 @@
+/* closer.h - closing descriptors whose close may wait (socket(7) SO_LINGER, FUSE, NFS), in a helper (clone(2) CLONE_FILES) */
+#ifndef CLOSER_H
+#define CLOSER_H
+
+#include "kernel.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+/* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close. */
+struct closer {
+    int pipe; /* its write end, owned; < 0: not started */
+    pid_t pid;
+};
+
+/* The helper's life. */
+static void closer_run(int requests, pid_t parent)
+{
+    int fd;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (getppid() == parent && read(requests, &fd, sizeof fd) == sizeof fd)
+        close(fd);
+    _exit(0);
+}
+
+/* 0 or -errno. */
+static int closer_start(struct closer *closer)
+{
+    int ends[2];
+    pid_t parent = getpid();
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    /* As fork(2), but for the shared table; no exit signal: it is nobody's child to wait for by accident. */
+    long pid = syscall(__NR_clone, CLONE_FILES, 0, 0, 0, 0);
+    if (pid == 0)
+        closer_run(ends[0], parent);
+    if (pid < 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return -errno;
+    }
+    *closer = (struct closer){ends[1], (pid_t)pid};
+    return 0;
+}
+
+/* Close a descriptor without waiting for it. Where no helper can be had, wait. */
+static void closer_close(struct closer *closer, int fd)
+{
+    if (closer->pipe < 0 && closer_start(closer) < 0) {
+        close(fd);
+        return;
+    }
+    if (write(closer->pipe, &fd, sizeof fd) != sizeof fd)
+        close(fd);
+}
+
+/* End the helper; what it still has to close is closed with us. */
+static void closer_end(struct closer *closer)
+{
+    if (closer->pipe < 0)
+        return;
+    kill(closer->pid, SIGKILL);
+    waitpid(closer->pid, NULL, __WALL);
+    closer->pipe = -1;
+}
+
+#endif

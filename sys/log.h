@@ -1,0 +1,68 @@
+/* log.h - lines for people and programs, written without ever waiting for the reader (pwritev2(2) RWF_NOWAIT, RFC 8259) */
+#ifndef LOG_H
+#define LOG_H
+
+#include "kernel.h"
+
+#include <sys/stat.h>
+
+enum { LOG_LINE_MAX = 2048 };
+
+/* Text that is being put together. What doesn't fit is left out; full is sticky. */
+struct text {
+    char bytes[LOG_LINE_MAX];
+    size_t len;
+    bool full;
+};
+
+struct log_file {
+    int fd;         /* < 0: none */
+    uint64_t lost;  /* lines that the reader was too slow for */
+};
+
+__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int n = vsnprintf(text->bytes + text->len, sizeof text->bytes - text->len, format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof text->bytes - text->len)
+        text->full = true;
+    else
+        text->len += (size_t)n;
+}
+
+/* A JSON string of any bytes: control characters and those that are no ASCII are escaped, byte by byte. */
+static void text_add_json(struct text *text, const char *string)
+{
+    text_add(text, "\"");
+    for (const unsigned char *c = (const unsigned char *)string; *c != 0; c++)
+        if (*c < 0x20 || *c >= 0x7f || *c == '"' || *c == '\\')
+            text_add(text, "\\u%04x", *c);
+        else
+            text_add(text, "%c", *c);
+    text_add(text, "\"");
+}
+
+/* Write the line whole, or not at all when the descriptor would make us wait. Regular files are taken not to. */
+static void log_write(struct log_file *file, struct text *text)
+{
+    struct iovec line = {text->bytes, text->len};
+    struct pollfd poll_for = {.fd = file->fd, .events = POLLOUT};
+
+    if (file->fd < 0 || text->len == 0)
+        return;
+    ssize_t n = sys_write_flags(file->fd, &line, KERNEL_RWF_NOWAIT);
+    if (n == -EAGAIN) {
+        struct stat status;
+        if (fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode))
+            n = write(file->fd, text->bytes, text->len);
+    } else if (n < 0 && n != -EPIPE && poll(&poll_for, 1, 0) == 1) { /* a terminal, or a kernel without the flag */
+        n = write(file->fd, text->bytes, text->len);
+    }
+    if (n != (ssize_t)text->len)
+        file->lost++;
+}
+
+#endif

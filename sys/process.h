@@ -1,0 +1,191 @@
+/* process.h - what /proc says of a thread, and ending every descendant (proc(5), prctl(2) PR_SET_CHILD_SUBREAPER) */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include "kernel.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768 };
+
+/* What /proc/TID/status says. Signal sets have signal n at bit n - 1. */
+struct process_status {
+    pid_t leader, parent;
+    unsigned threads;
+    char state; /* R, S, D, T (stopped), t (traced), Z ... */
+    uint64_t pending, shared_pending, blocked, ignored, caught;
+    uint64_t capabilities; /* effective */
+    uid_t uid, gid;        /* effective ones, as calls are judged by: the file system's */
+};
+
+/* The number after "NAME:\t" in a status file; 0 when there is none. column: which of several on the line. */
+static uint64_t process_field(const char *text, const char *name, int base, unsigned column)
+{
+    const char *at = strstr(text, name);
+
+    if (at == NULL)
+        return 0;
+    at += strlen(name);
+    for (; column > 0 && *at != 0 && *at != '\n'; column--)
+        at += strcspn(at + 1, "\t\n") + 1;
+    return strtoull(at, NULL, base);
+}
+
+/* Read a small file of /proc whole, terminated. Bytes read or -errno. */
+static ssize_t process_read(const char *path, char *to, size_t room)
+{
+    int fd CLOSE_FD = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, to, room - 1);
+
+    if (n < 0)
+        return -errno;
+    to[n] = 0;
+    return n;
+}
+
+/* 0, or -errno: -ENOENT when the thread is gone or there is no /proc. */
+static int process_status_read(pid_t tid, struct process_status *status)
+{
+    char path[40], text[4096];
+
+    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    ssize_t n = process_read(path, text, sizeof text);
+    if (n < 0)
+        return (int)n;
+    const char *state = strstr(text, "\nState:\t");
+    if (state == NULL)
+        return -ENOENT;
+    *status = (struct process_status){
+        .leader = (pid_t)process_field(text, "\nTgid:\t", 10, 0),
+        .parent = (pid_t)process_field(text, "\nPPid:\t", 10, 0),
+        .threads = (unsigned)process_field(text, "\nThreads:\t", 10, 0),
+        .state = state[strlen("\nState:\t")],
+        .pending = process_field(text, "\nSigPnd:\t", 16, 0),
+        .shared_pending = process_field(text, "\nShdPnd:\t", 16, 0),
+        .blocked = process_field(text, "\nSigBlk:\t", 16, 0),
+        .ignored = process_field(text, "\nSigIgn:\t", 16, 0),
+        .caught = process_field(text, "\nSigCgt:\t", 16, 0),
+        .capabilities = process_field(text, "\nCapEff:\t", 16, 0),
+        .uid = (uid_t)process_field(text, "\nUid:\t", 10, 3),
+        .gid = (gid_t)process_field(text, "\nGid:\t", 10, 3),
+    };
+    return 0;
+}
+
+/* The thread's command name, at most 15 bytes of whatever it likes; "?" when it can't be had. */
+static void process_name(pid_t tid, char name[PROCESS_NAME_MAX])
+{
+    char path[40], text[64];
+
+    snprintf(path, sizeof path, "/proc/%d/comm", tid);
+    ssize_t n = process_read(path, text, sizeof text);
+    if (n > 0 && text[n - 1] == '\n')
+        text[n - 1] = 0;
+    snprintf(name, PROCESS_NAME_MAX, "%.15s", n > 0 ? text : "?");
+}
+
+/* Is any thread of this process but `except` in state `state`? false without /proc. */
+static bool process_any_thread_in(pid_t leader, pid_t except, char state)
+{
+    char path[40];
+    bool found = false;
+
+    snprintf(path, sizeof path, "/proc/%d/task", leader);
+    DIR *tasks = opendir(path);
+    if (tasks == NULL)
+        return false;
+    for (struct dirent *entry; !found && (entry = readdir(tasks)) != NULL;) {
+        struct process_status status;
+        uint64_t tid;
+
+        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &tid) == 0 && (pid_t)tid != except)
+            found = process_status_read((pid_t)tid, &status) == 0 && status.state == state;
+    }
+    closedir(tasks);
+    return found;
+}
+
+/* The parent of a process, from /proc/PID/stat; 0 when that can't be read. */
+static pid_t process_parent(pid_t pid)
+{
+    char path[40], text[512];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (process_read(path, text, sizeof text) < 0)
+        return 0;
+    const char *end = strrchr(text, ')'); /* the name before it may hold anything */
+    return end == NULL || strlen(end) < 5 ? 0 : (pid_t)strtol(end + 4, NULL, 10);
+}
+
+/* Is `pid` a descendant of `ancestor`? false without /proc. */
+static bool process_descends(pid_t pid, pid_t ancestor)
+{
+    for (int depth = 0; pid > 1 && depth < PROCESS_SCAN_MAX; depth++) {
+        pid = process_parent(pid);
+        if (pid == ancestor)
+            return true;
+    }
+    return false;
+}
+
+/* Send a signal to every descendant of ours. How many there were; -errno without /proc. */
+static int process_signal_descendants(int sig)
+{
+    DIR *all = opendir("/proc");
+    pid_t self = getpid();
+    int n = 0;
+
+    if (all == NULL)
+        return -errno;
+    for (struct dirent *entry; (entry = readdir(all)) != NULL;) {
+        uint64_t pid;
+
+        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &pid) < 0 || !process_descends((pid_t)pid, self))
+            continue;
+        kill((pid_t)pid, sig);
+        n++;
+    }
+    closedir(all);
+    return n;
+}
+
+/* Take every exit there is to take, without waiting. false: no child is left. */
+static bool process_reap(void)
+{
+    for (;;) {
+        pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
+
+        if (pid == 0)
+            return true;
+        if (pid < 0)
+            return errno != ECHILD;
+    }
+}
+
+/* End what is left of our descendants; we are their subreaper, so orphans come to us. They are stopped first, until a
+ * look at /proc finds no more of them than the look before, so that none outruns its killing by forking. Returns when no
+ * child is left. As PID 1 everything else is ended. Without /proc only the process group `group` is: 0, else -ENOENT. */
+static int process_end_descendants(pid_t group)
+{
+    int result = 0;
+
+    while (process_reap()) {
+        for (int before = -1, now = 0, rounds = 0; now != before && rounds < 64; rounds++) {
+            before = now;
+            now = getpid() == 1 ? 0 : process_signal_descendants(SIGSTOP);
+        }
+        if (getpid() == 1)
+            kill(-1, SIGKILL);
+        else if (process_signal_descendants(SIGKILL) < 0) {
+            result = -ENOENT;
+            if (group <= 1 || kill(-group, SIGKILL) < 0)
+                return result;
+        }
+        usleep(1000);
+    }
+    return result;
+}
+
+#endif
