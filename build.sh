@@ -9,7 +9,7 @@ cd -- "$(dirname -- "$0")"
 warnings='-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror'
 hardening='-fPIE -fstack-protector-strong -fno-asynchronous-unwind-tables'
 linking='-static-pie -s -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack'
-: "${CFLAGS=-O2}"
+: "${CFLAGS=-Os}"
 size_limit=163840 # bytes, of the x86_64 binary
 
 # What each step needs: group, program or file, Debian's package, Alpine's package. `-`: not needed there.
@@ -176,7 +176,7 @@ compile() {
 build() {
     toolchain "$1"
     compile sandlock.c "$2"
-    if [ "$1" = x86_64 ] && [ "$CFLAGS" = -O2 ] && [ "$(wc -c <"$2")" -gt $size_limit ]; then
+    if [ "$1" = x86_64 ] && [ "$CFLAGS" = -Os ] && [ "$(wc -c <"$2")" -gt $size_limit ]; then
         fail "$2 is larger than $size_limit bytes"
     fi
 }

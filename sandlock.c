@@ -2787,8 +2787,11 @@ static struct features features_ask(void)
     int self CLOSE_FD = sys_pidfd_open(getpid(), 0);
     int copied CLOSE_FD = sys_pidfd_getfd(self, self);
 
-    if (uname(&name) == 0)
-        sscanf(name.release, "%d.%d", &f.major, &f.minor);
+    if (uname(&name) == 0) {
+        char *rest = name.release;
+        f.major = (int)strtol(rest, &rest, 10);
+        f.minor = *rest == '.' ? (int)strtol(rest + 1, NULL, 10) : 0;
+    }
     f.notify = notify_check_sizes() == 0;
     f.vm_read = child_read(getpid(), (uintptr_t)&byte, &copy, 1) == 0;
     f.getfd = copied >= 0;
