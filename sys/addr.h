@@ -196,12 +196,13 @@ static bool ip_addr_is_unspecified(struct ip_addr addr)
     return addr.hi == 0 && addr.lo == 0;
 }
 
-/* Does a canonical prefix hold this address? */
+/* Does a prefix hold an address, both canonical? */
 static bool ip_prefix_covers(struct ip_prefix prefix, struct ip_addr addr)
 {
-    struct ip_prefix cut = ip_prefix_canonical((struct ip_prefix){addr, prefix.len});
-
-    return cut.addr.version == prefix.addr.version && cut.addr.hi == prefix.addr.hi && cut.addr.lo == prefix.addr.lo;
+    if (prefix.addr.version != addr.version)
+        return false;
+    addr = ip_prefix_canonical((struct ip_prefix){addr, prefix.len}).addr;
+    return addr.hi == prefix.addr.hi && addr.lo == prefix.addr.lo;
 }
 
 /* 127.0.0.0/8 or ::1. */

@@ -278,6 +278,20 @@ static void test_kinds(void)
     EXPECT(!ip_addr_is_link_local(addr("fe7f:ffff::")) && !ip_addr_is_link_local(addr("fec0::")));
 }
 
+static void test_covers(void)
+{
+    EXPECT(ip_prefix_covers(canonical("10.0.0.0/8"), addr("10.255.255.255")));
+    EXPECT(!ip_prefix_covers(canonical("10.0.0.0/8"), addr("11.0.0.0")));
+    EXPECT(ip_prefix_covers(canonical("0.0.0.0/0"), addr("8.8.8.8")));
+    EXPECT(!ip_prefix_covers(canonical("0.0.0.0/0"), addr("::1")));
+    EXPECT(!ip_prefix_covers(canonical("::/0"), addr("8.8.8.8")));
+    EXPECT(!ip_prefix_covers(canonical("2001:db8::/64"), addr("8.8.8.8"))); /* longer than an IPv4 address */
+    EXPECT(ip_prefix_covers(canonical("fc00::/7"), addr("fdff::1")));
+    EXPECT(!ip_prefix_covers(canonical("fc00::/7"), addr("fe00::")));
+    EXPECT(ip_prefix_covers(canonical("1.2.3.4"), addr("1.2.3.4")));
+    EXPECT(!ip_prefix_covers(canonical("1.2.3.4"), addr("1.2.3.5")));
+}
+
 static void test_sockaddr(void)
 {
     struct sockaddr_storage storage;
@@ -311,6 +325,7 @@ int main(void)
     test_round_trip();
     test_embedded();
     test_kinds();
+    test_covers();
     test_sockaddr();
     return unit_done();
 }

@@ -29,13 +29,13 @@ static uint32_t answer(char letter)
 
 enum { CLOEXEC = 02000000, NONBLOCK = 04000, FASTOPEN = 0x20000000 };
 
-#define NUMBER(x86, arm) ((struct syscall_number){x86, arm})
+#define NUMBER(x86_64, aarch64) {x86_64, aarch64}
 
 /* Call and arguments; the answers without rules, with a TCP, a UDP, an ICMP rule, with a deny rule alone. Families,
  * protocols and options are the kernel's bare numbers, so that a wrong constant in sandlock.c shows. */
 static const struct {
     const char *what;
-    struct syscall_number number;
+    int numbers[MACHINES];
     uint64_t args[6];
     const char *answers;
 } cases[] = {
@@ -152,7 +152,30 @@ static const struct {
     {"IP_OPTIONS", NUMBER(54, 208), {3, HIGH | 0, 4}, "nnnnn"},
     {"IP_XFRM_POLICY", NUMBER(54, 208), {3, 0, 17}, "nnnnn"},
     {"TCP_REPAIR", NUMBER(54, 208), {3, 6, 19}, "nnnnn"},
-    {"SO_ZEROCOPY", NUMBER(54, 208), {3, 1, 60}, "aannn"},
+    {"SO_ZEROCOPY", NUMBER(54, 208), {3, 1, 60}, "aaooo"},
+    {"SO_MARK", NUMBER(54, 208), {3, 1, 36}, "nnnnn"},
+    {"TCP_FASTOPEN_CONNECT", NUMBER(54, 208), {3, 6, 30}, "ooooo"},
+    {"SO_BINDTODEVICE", NUMBER(54, 208), {3, HIGH | 1, HIGH | 25}, "nnnnn"},
+    {"SO_BINDTOIFINDEX", NUMBER(54, 208), {3, 1, 62}, "nnnnn"},
+    {"IP_UNICAST_IF", NUMBER(54, 208), {3, 0, 50}, "nnnnn"},
+    {"IP_MULTICAST_IF", NUMBER(54, 208), {3, 0, 32}, "nnnnn"},
+    {"IPV6_UNICAST_IF", NUMBER(54, 208), {3, 41, 76}, "nnnnn"},
+    {"IPV6_MULTICAST_IF", NUMBER(54, 208), {3, 41, 17}, "nnnnn"},
+    {"IPV6_PKTINFO", NUMBER(54, 208), {3, 41, 50}, "nnnnn"},
+    {"IPV6_RECVPKTINFO", NUMBER(54, 208), {3, 41, 49}, "aaaaa"},
+    {"IP_PKTINFO", NUMBER(54, 208), {3, 0, 8}, "aaaaa"},
+    {"IP_ADD_MEMBERSHIP", NUMBER(54, 208), {3, 0, 35}, "aannn"}, /* TCP sockets can't join a group */
+    {"IP_ADD_SOURCE_MEMBERSHIP", NUMBER(54, 208), {3, 0, 39}, "aannn"},
+    {"MCAST_JOIN_GROUP", NUMBER(54, 208), {3, 0, 42}, "aannn"},
+    {"MCAST_JOIN_SOURCE_GROUP", NUMBER(54, 208), {3, 0, 46}, "aannn"},
+    {"IPV6_JOIN_GROUP", NUMBER(54, 208), {3, HIGH | 41, HIGH | 20}, "aannn"},
+    {"MCAST_JOIN_GROUP, IPv6", NUMBER(54, 208), {3, 41, 42}, "aannn"},
+    {"MCAST_JOIN_SOURCE_GROUP, IPv6", NUMBER(54, 208), {3, 41, 46}, "aannn"},
+    {"IP_MSFILTER", NUMBER(54, 208), {3, 0, 41}, "nnnnn"},
+    {"MCAST_MSFILTER", NUMBER(54, 208), {3, 0, 48}, "nnnnn"},
+    {"MCAST_MSFILTER, IPv6", NUMBER(54, 208), {3, 41, 48}, "nnnnn"},
+    {"IPV6_JOIN_ANYCAST", NUMBER(54, 208), {3, 41, 27}, "nnnnn"},
+    {"IP_DROP_MEMBERSHIP", NUMBER(54, 208), {3, 0, 36}, "aaaaa"},
     {"IPV6_V6ONLY", NUMBER(54, 208), {3, 41, 26}, "aaaaa"},
     {"IPV6_RECVRTHDR", NUMBER(54, 208), {3, 41, 56}, "aaaaa"},
     {"IP_TOS", NUMBER(54, 208), {3, 0, 1}, "aaaaa"},
@@ -181,7 +204,7 @@ static const struct {
  * answer where it can. */
 static const struct {
     const char *what;
-    struct syscall_number number;
+    int numbers[MACHINES];
     uint64_t args[6];
     const char *answers;
 } splits[] = {
@@ -197,9 +220,9 @@ static const struct {
     {"close_range", NUMBER(436, 436), {3, UINT64_MAX, 4}, "aa"},
 };
 
-static struct seccomp_data call_on(enum machine machine, struct syscall_number number, const uint64_t args[6])
+static struct seccomp_data call_on(enum machine machine, const int numbers[MACHINES], const uint64_t args[6])
 {
-    struct seccomp_data data = {.nr = number_on(number, machine), .arch = arches[machine]};
+    struct seccomp_data data = {.nr = numbers[machine], .arch = arches[machine]};
 
     memcpy(data.args, args, sizeof data.args);
     return data;
@@ -224,7 +247,7 @@ static void test_cases(enum kind kind, enum machine machine)
     EXPECT(traps_assemble(&program, machine, false) == 0);
     EXPECT(acceptable(&program));
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct seccomp_data data = call_on(machine, cases[i].number, cases[i].args);
+        struct seccomp_data data = call_on(machine, cases[i].numbers, cases[i].args);
 
         expect_answer(&program, &data, cases[i].answers[kind], cases[i].what, kind);
     }
@@ -239,10 +262,75 @@ static void test_splits(enum machine machine)
         EXPECT(traps_assemble(&program, machine, leaders_table) == 0);
         EXPECT(acceptable(&program));
         for (size_t i = 0; i < ARRAY_LEN(splits); i++) {
-            struct seccomp_data data = call_on(machine, splits[i].number, splits[i].args);
+            struct seccomp_data data = call_on(machine, splits[i].numbers, splits[i].args);
 
             expect_answer(&program, &data, splits[i].answers[leaders_table], splits[i].what, KIND_TCP);
         }
+    }
+}
+
+/* Opens that could read /etc/hosts are looked at where a policy has names, and only those. */
+static const struct {
+    const char *what;
+    int numbers[MACHINES];
+    uint64_t args[6];
+    const char *answers; /* without names, with one */
+} opens[] = {
+    {"open to read", NUMBER(2, -1), {FAR, 0}, "an"},
+    {"open to read, close-on-exec", NUMBER(2, -1), {FAR, HIGH | CLOEXEC}, "an"},
+    {"open to write", NUMBER(2, -1), {FAR, 1}, "aa"},
+    {"openat to read", NUMBER(257, 56), {HIGH, FAR, 0}, "an"},
+    {"openat to read, flags and garbage", NUMBER(257, 56), {HIGH, FAR, HIGH | CLOEXEC | NONBLOCK}, "an"},
+    {"openat to write", NUMBER(257, 56), {HIGH, FAR, 1}, "aa"},
+    {"openat to read and write", NUMBER(257, 56), {HIGH, FAR, 2}, "aa"},
+    {"openat to create", NUMBER(257, 56), {HIGH, FAR, 0100}, "aa"},
+    {"openat O_PATH", NUMBER(257, 56), {HIGH, FAR, 010000000}, "aa"},
+    {"openat2", NUMBER(437, 437), {HIGH, FAR, FAR, 24}, "an"},
+};
+
+static void test_opens(enum machine machine)
+{
+    struct bpf_program program;
+
+    for (unsigned names = 0; names < 2; names++) {
+        use_policy(KIND_TCP);
+        policy.n_names = names;
+        EXPECT(traps_assemble(&program, machine, false) == 0);
+        EXPECT(acceptable(&program));
+        for (size_t i = 0; i < ARRAY_LEN(opens); i++) {
+            struct seccomp_data data = call_on(machine, opens[i].numbers, opens[i].args);
+
+            if (opens[i].numbers[machine] >= 0)
+                expect_answer(&program, &data, opens[i].answers[names], opens[i].what, KIND_TCP);
+        }
+    }
+}
+
+/* With --allow-steering a program chooses its interface; what chooses the way stays refused. */
+static void test_steering(enum machine machine)
+{
+    static const struct {
+        const char *what;
+        uint64_t level, option;
+        char answer;
+    } rows[] = {
+        {"SO_BINDTODEVICE", 1, 25, 'a'},    {"SO_BINDTOIFINDEX", 1, 62, 'a'},   {"IP_UNICAST_IF", 0, 50, 'a'},
+        {"IP_MULTICAST_IF", 0, 32, 'a'},    {"IPV6_UNICAST_IF", 41, 76, 'a'},   {"IPV6_MULTICAST_IF", 41, 17, 'a'},
+        {"IPV6_PKTINFO", 41, 50, 'a'},      {"IPV6_RTHDR", 41, 57, 'n'},        {"SO_MARK", 1, 36, 'n'},
+        {"IP_OPTIONS", 0, 4, 'n'},
+    };
+    static const int setsockopt_numbers[MACHINES] = NUMBER(54, 208);
+    struct bpf_program program;
+
+    use_policy(KIND_UDP);
+    settings.allow_steering = true;
+    EXPECT(traps_assemble(&program, machine, false) == 0);
+    settings.allow_steering = false;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint64_t args[6] = {3, rows[i].level, rows[i].option};
+        struct seccomp_data data = call_on(machine, setsockopt_numbers, args);
+
+        expect_answer(&program, &data, rows[i].answer, rows[i].what, KIND_UDP);
     }
 }
 
@@ -250,21 +338,23 @@ static void test_splits(enum machine machine)
 static void test_foreign(enum kind kind, enum machine machine)
 {
     static const uint32_t foreign[] = {
-        0x40000003 /* i386 */, 0x40000028 /* arm */, 0x28 /* arm, big endian */, 0xb7 /* aarch64 without its bits */,
+        0x40000003 /* i386 */, 0x40000028 /* arm */, 0x28 /* arm, big endian */, 0xb7 /* aarch64 without its marks */,
         0x3e, 0x8000003e, 0xc00000f3 /* riscv64 */, 0, UINT32_MAX,
     };
-    static const int calls[] = {0, 3, 11, 42, 54, 102 /* i386's socketcall */, 203, 362, 425, -1, 0x40000000 | 42};
+    static const int foreign_calls[] = {
+        0, 3, 11, 42, 54, 102 /* i386's socketcall */, 203, 362, 425, -1, BPF_X32_BIT | 42,
+    };
     struct bpf_program program;
 
     use_policy(kind);
     EXPECT(traps_assemble(&program, machine, false) == 0);
-    for (size_t k = 0; k < ARRAY_LEN(calls); k++) {
+    for (size_t k = 0; k < ARRAY_LEN(foreign_calls); k++) {
         for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
-            struct seccomp_data data = {.nr = calls[k], .arch = foreign[i]};
+            struct seccomp_data data = {.nr = foreign_calls[k], .arch = foreign[i]};
 
             expect_answer(&program, &data, 'k', "a foreign ABI", kind);
         }
-        struct seccomp_data data = {.nr = calls[k], .arch = arches[1 - machine]};
+        struct seccomp_data data = {.nr = foreign_calls[k], .arch = arches[1 - machine]};
         expect_answer(&program, &data, 'k', "the other machine", kind);
     }
     for (int number = 0; number < 600; number++) {
@@ -288,6 +378,8 @@ int main(void)
             test_foreign((enum kind)kind, (enum machine)machine);
         }
         test_splits((enum machine)machine);
+        test_opens((enum machine)machine);
+        test_steering((enum machine)machine);
     }
     return unit_done();
 }

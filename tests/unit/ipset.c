@@ -83,6 +83,8 @@ static void test_one_rule(void)
     EXPECT(ipset_find(&set, addr("10.1.0.1"), 91) == -1);
     EXPECT(ipset_find(&set, addr("0.0.0.0"), 80) == -1);
     EXPECT(ipset_find(&set, addr("255.255.255.255"), 80) == -1);
+    EXPECT(ipset_covers(&set, addr("10.1.0.0")) && ipset_covers(&set, addr("10.1.255.255"))); /* whatever the port */
+    EXPECT(!ipset_covers(&set, addr("10.0.255.255")) && !ipset_covers(&set, addr("10.2.0.0")));
     ipset_free(&set);
     EXPECT(ipset_find(&set, addr("10.1.0.1"), 80) == -1);
 }

@@ -2,6 +2,7 @@
 #ifndef SIMULATOR_H
 #define SIMULATOR_H
 
+int sandlock_main(int argc, char **argv);
 #define main sandlock_main
 #include "../../sandlock.c"
 #undef main
