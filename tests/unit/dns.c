@@ -199,7 +199,7 @@ static void test_malformed(void)
         ROW("a pointer to labels that lead back to it", "\1a\xc0\x1d\0\1\0\1\0\0\0\1\0\4\300\0\2\1"),
         ROW("a pointer forward", "\xc0\x1f\0\1\0\1\0\0\0\1\0\4\300\0\2\1"),
         ROW("a pointer past the end", "\xff\xff\0\1\0\1\0\0\0\1\0\4\300\0\2\1"),
-        ROW("a pointer into the head", "\xc0\0\0\1\0\1\0\0\0\1\0\4\300\0\2\1"),
+        ROW("a pointer to a zero in the head", "\xc0\4\0\1\0\1\0\0\0\1\0\4\300\0\2\1"),
         ROW("a label of no known kind", "\x40\0\0\1\0\1\0\0\0\1\0\4\300\0\2\1"),
         ROW("an A record of three bytes", "\xc0\x0c\0\1\0\1\0\0\0\1\0\3\300\0\2"),
         ROW("an A record of five bytes", "\xc0\x0c\0\1\0\1\0\0\0\1\0\5\300\0\2\1\1"),
