@@ -1,12 +1,12 @@
 /* pairs - run commands in turn, round after round, and compare what they print: medians, ratios and their spread
  *
- *     pairs [-n ROUNDS] [-c CPU] [-l LABEL] [-u UNIT] [-t | -k KEY] [-q] [-g FORMULA[<=GOAL]]... NAME=COMMAND...
+ *     pairs [-n ROUNDS] [-c CPU] [-l LABEL] [-u UNIT] [-t | -p | -k KEY] [-q] [-g FORMULA[<=GOAL]]... NAME=COMMAND...
  *
  * Each command prints one number; -k: the one after KEY in its output; -t: its time from spawn to exit is taken, in
- * microseconds. One row a command, one a formula: median, 10th to 90th percentile, goal, met or not. A formula is a sum
- * of names over another: "sandlock/native+floor-bare" is sandlock / (native + floor - bare); it is worked out within
- * each round, so that a machine that slows down slows both sides. Commands are split at spaces; nothing is quoted.
- * -q: formulas' rows alone. */
+ * microseconds; -p: the processor time of all it waited for. One row a command, one a formula: median, 10th to 90th
+ * percentile, goal, met or not. A formula is a sum of names over another: "sandlock/native+floor-bare" is
+ * sandlock / (native + floor - bare); it is worked out within each round, so that a machine that slows down slows both
+ * sides. Commands are split at spaces; nothing is quoted. -q: formulas' rows alone. */
 #include "measure.h"
 
 #include <ctype.h>
@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ static struct command commands[COMMANDS_MAX];
 static const char *formulas[FORMULAS_MAX];
 static size_t n_commands, n_formulas, rounds = 15;
 static const char *label = "", *unit = "ns", *key = "";
-static bool timed, quiet;
+static bool timed, processor_time, quiet;
 
 /* NAME=COMMAND, cut up in place. */
 static void command_parse(char *text)
@@ -89,6 +90,7 @@ static double output_number(const char *text, const char *name)
 static double command_run(const struct command *command)
 {
     static char text[OUTPUT_MAX];
+    struct rusage usage;
     int out[2], status;
     size_t used = 0;
 
@@ -100,12 +102,15 @@ static double command_run(const struct command *command)
         n = timed ? 0 : read(out[0], text + used, sizeof text - 1 - used);
         NEED(n >= 0, "read");
     }
-    NEED(waitpid(pid, &status, 0) == pid, "waitpid");
+    NEED(wait4(pid, &status, 0, &usage) == pid, "wait4");
     double took = measure_now() - start;
     close(out[0]);
     text[used] = 0;
     errno = ECHILD;
     NEED(WIFEXITED(status) && WEXITSTATUS(status) == 0, command->name);
+    if (processor_time)
+        return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
     return timed ? took / 1000 : output_number(text, command->name);
 }
 
@@ -190,7 +195,7 @@ static void pin_to(const char *cpu)
 
 int main(int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "n:c:l:u:g:k:tq")) != -1;)
+    for (int option; (option = getopt(argc, argv, "n:c:l:u:g:k:tpq")) != -1;)
         switch (option) {
         case 'n':
             rounds = (size_t)atoi(optarg);
@@ -214,6 +219,10 @@ int main(int argc, char **argv)
         case 't':
             timed = true;
             unit = "us";
+            break;
+        case 'p':
+            timed = processor_time = true;
+            unit = "CPU us";
             break;
         case 'q':
             quiet = true;

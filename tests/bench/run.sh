@@ -4,7 +4,8 @@
 #     tests/bench/run.sh [PART...]      all parts without one; ./build.sh bench builds first
 #
 # A goal is a column of the table, never an exit status. SANDLOCK names another binary; BENCH_CPU the CPU that caller
-# and supervisor share (1; `-` leaves it to the scheduler); BENCH_ROUNDS how often each pair is run (15).
+# and supervisor share (1; `-` leaves it to the scheduler); BENCH_ROUNDS how often each pair is run (15);
+# BENCH_TIME=-p takes the programs' processor time instead of the time they took, for a machine that isn't quiet.
 set -eu
 cd -- "$(dirname -- "$0")/../.."
 
@@ -12,7 +13,11 @@ sandlock=${SANDLOCK:-build/sandlock}
 bench=build/tests/bench
 cpu=${BENCH_CPU:-1}
 rounds=${BENCH_ROUNDS:-15}
+clock=${BENCH_TIME:--t}
 [ "$(nproc)" -gt 1 ] || cpu=-
+away='' # what keeps a peer off that CPU
+[ "$cpu" = - ] || away='taskset 1'
+[ "$cpu" != 0 ] || away='taskset 2'
 busybox=$(command -v busybox)
 work=$(mktemp -d)
 started=''
@@ -48,9 +53,6 @@ pairs() {
 
 # The peer of all calls, away from the CPU that is measured.
 serve() {
-    away=''
-    [ "$cpu" = - ] || away='taskset 1'
-    [ "$cpu" != 0 ] || away='taskset 2'
     $away "$bench/calls" serve >"$work/ports" &
     started="$started $!"
     until [ -s "$work/ports" ]; do
@@ -239,11 +241,11 @@ part_redis() {
         skipped redis-benchmark 'redis is not installed'
         return
     fi
-    redis-server --port 7399 --bind 127.0.0.1 --save '' --daemonize no >"$work/redis" &
+    $away redis-server --port 7399 --bind 127.0.0.1 --save '' --daemonize no >"$work/redis" &
     started="$started $!"
     sleep 1
     call='redis-benchmark -p 7399 -t get -n 60000 -q'
-    pairs 'redis-benchmark GET' -n 9 -t -g 'sandlock/native<=1.02' native="$call" \
+    pairs 'redis-benchmark GET' -n 9 -c "$cpu" "$clock" -g 'sandlock/native<=1.02' native="$call" \
         sandlock="$sandlock run --net-allow 127.0.0.1:7399 -- $call"
 }
 
@@ -255,8 +257,9 @@ part_files() {
             echo "$i $j" >"$i/$j"
         done
     done)
-    call="$busybox find $work/tree -type f -exec $busybox cat {} +"
-    pairs 'find + cat, 4000 files' -t -g 'sandlock/native<=1.02' native="$call" sandlock="$sandlock run -- $call"
+    call="$busybox find $work/tree -type f -exec $busybox cat {} ;"
+    pairs 'find + cat, 4000 files' -n 5 -c "$cpu" "$clock" -g 'sandlock/native<=1.02' \
+        native="$call" sandlock="$sandlock run -- $call"
 }
 
 part_wrk() {
@@ -269,11 +272,11 @@ daemon off; pid $work/nginx.pid; error_log /dev/null; worker_processes 1;
 events { }
 http { access_log off; server { listen 127.0.0.1:7398; location / { return 200 "hello"; } } }
 END
-    nginx -c "$work/nginx.conf" -e /dev/null &
+    $away nginx -c "$work/nginx.conf" -e /dev/null &
     started="$started $!"
     sleep 1
     call='wrk -t 1 -c 16 -d 1s http://127.0.0.1:7398/'
-    pairs 'wrk against nginx' -n 7 -k 'Requests/sec:' -u requests/s -g 'native/sandlock<=1.02' \
+    pairs 'wrk against nginx' -n 7 -c "$cpu" -k 'Requests/sec:' -u requests/s -g 'native/sandlock<=1.02' \
         native="$call" sandlock="$sandlock run --net-allow 127.0.0.1:7398 -- $call"
 }
 
@@ -282,14 +285,14 @@ part_iperf() {
         skipped iperf3 'iperf3 is not installed'
         return
     fi
-    iperf3 -s -p 7397 -B 127.0.0.1 >"$work/iperf" &
+    $away iperf3 -s -p 7397 -B 127.0.0.1 >"$work/iperf" &
     started="$started $!"
     sleep 1
     for how in '' '-u -b 0 -l 1400'; do
         amount=2G
         [ -z "$how" ] || amount=100M
         call="iperf3 -c 127.0.0.1 -p 7397 -n $amount $how"
-        pairs "iperf3 ${how:-TCP}" -n 5 -t -g 'sandlock/native<=1.02' native="$call" \
+        pairs "iperf3 ${how:-TCP}" -n 5 -c "$cpu" "$clock" -g 'sandlock/native<=1.02' native="$call" \
             sandlock="$sandlock run --net-allow 127.0.0.1:7397 --net-allow udp://127.0.0.1:7397 -- $call"
     done
 }
@@ -300,11 +303,11 @@ part_git() {
         return
     fi
     git clone -q --bare . "$work/repo.git"
-    git daemon --listen=127.0.0.1 --port=7396 --base-path="$work" --export-all --reuseaddr "$work" 2>"$work/git" &
+    $away git daemon --listen=127.0.0.1 --port=7396 --base-path="$work" --export-all --reuseaddr "$work" 2>"$work/git" &
     started="$started $!"
     sleep 1
     echo "rm -rf $work/clone; exec git clone -q git://127.0.0.1:7396/repo.git $work/clone" >"$work/clone.sh"
-    pairs 'git clone' -n 9 -t -g 'sandlock/native<=1.02' native="sh $work/clone.sh" \
+    pairs 'git clone' -n 9 -c "$cpu" "$clock" -g 'sandlock/native<=1.02' native="sh $work/clone.sh" \
         sandlock="$sandlock run --net-allow 127.0.0.1:7396 -- sh $work/clone.sh"
 }
 
@@ -314,7 +317,8 @@ part_compile() {
         return
     fi
     call="gcc -O1 -c -o $work/pairs.o tests/bench/pairs.c"
-    pairs 'compile a C file' -t -g 'sandlock/native<=1.02' native="$call" sandlock="$sandlock run -- $call"
+    pairs 'compile a C file' -c "$cpu" "$clock" -g 'sandlock/native<=1.02' \
+        native="$call" sandlock="$sandlock run -- $call"
 }
 
 [ $# -gt 0 ] || set -- calls tcp untrapped startup memory rules pending scale million strace \
