@@ -1,14 +1,13 @@
 /* outside - hold the victims, run one attack, and say what arrived
  *
- * usage: outside [-q] [-u UID] [-d] [-e] [-i] [-k] [-n] [-s KIND] [--] CMD [ARG...]
+ * usage: outside [-q] [-u UID] [-d] [-i] [-k] [-n] [-s KIND] [--] CMD [ARG...]
  *   -q       print only the first word, the rest goes to stderr
  *   -u UID   run CMD as this user and group, without others
  *   -d       nothing is permitted: 127.0.0.1 is a victim as well
- *   -e       ending without a word is what should happen
  *   -i       leave sockets open for CMD (attack.h)
- *   -k       kill CMD, not what it started, after half a second; implies -e
+ *   -k       kill CMD, not what it started, after half a second; that they end together is right
  *   -n       in a network namespace of its own, where IPv6 forms of 127.0.0.2 are local
- *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); implies -e
+ *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); not to start (exit 125) is right
  * Its line is the attack's own, unless something reached a victim. Exit 0 held, 1 escaped, 2 neither. */
 #include "attack.h"
 
@@ -19,7 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-enum { VICTIMS_MAX = 24, BACKLOG = 4096, PATIENCE = 60, ENOUGH = 200 };
+enum { NOT_STARTED = 125, VICTIMS_MAX = 24, BACKLOG = 4096, PATIENCE = 60, ENOUGH = 200 };
 
 static struct victim {
     int fd;
@@ -33,7 +32,7 @@ static unsigned arrivals;
 
 static struct options {
     uid_t uid;
-    bool quiet, as_user, deny_all, silent_end, leak, kill, names;
+    bool quiet, as_user, deny_all, leak, kill, names;
     const char *stdin_kind;
 } options;
 
@@ -167,10 +166,23 @@ static void arrived(const struct victim *v, const char *text, ssize_t len)
         escape("%s", line);
 }
 
-/* Take what has arrived at one victim. Permitted connections are reset, so that none of them lingers. */
-static void victim_serve(struct victim *v)
+/* A permitted connection is kept for a while, then reset: so it neither fails under the attack nor lingers after it. */
+static void permitted_keep(int s)
 {
     static const struct linger reset = {1, 0};
+    static int kept[64];
+    static size_t next;
+
+    setsockopt(s, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    if (kept[next] > 0)
+        close(kept[next]);
+    kept[next] = s;
+    next = (next + 1) % COUNT(kept);
+}
+
+/* Take what has arrived at one victim. */
+static void victim_serve(struct victim *v)
+{
     char text[64];
 
     for (;;) {
@@ -190,8 +202,11 @@ static void victim_serve(struct victim *v)
 
             if (s < 0)
                 return;
-            setsockopt(s, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-            n = !v->permitted && arrivals < ENOUGH && poll(&said, 1, 50) > 0 ? recv(s, text, sizeof text, MSG_DONTWAIT) : 0;
+            if (v->permitted) {
+                permitted_keep(s);
+                continue;
+            }
+            n = arrivals < ENOUGH && poll(&said, 1, 50) > 0 ? recv(s, text, sizeof text, MSG_DONTWAIT) : 0;
             close(s);
         }
         arrived(v, text, n);
@@ -367,8 +382,10 @@ static int judge(const char *line, int status)
         snprintf(text, sizeof text, "ESCAPED: %s (%s)", escapes.text, line[0] ? line : "cut short");
     else if (line[0] != 0)
         snprintf(text, sizeof text, "%s", line);
-    else if (options.silent_end && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-        snprintf(text, sizeof text, "held: it ended without a word");
+    else if (options.stdin_kind && WIFEXITED(status) && WEXITSTATUS(status) == NOT_STARTED)
+        snprintf(text, sizeof text, "held: it was not started");
+    else if (options.kill && WIFSIGNALED(status))
+        snprintf(text, sizeof text, "held: it ended with its supervisor");
     else
         snprintf(text, sizeof text, "broken: it ended without a word, status 0x%x", (unsigned)status);
     if (strncmp(text, "held:", 5) == 0)
@@ -387,16 +404,15 @@ static char **options_read(int argc, char **argv)
 {
     int c;
 
-    while ((c = getopt(argc, argv, "+qu:deikns:")) != -1)
+    while ((c = getopt(argc, argv, "+qu:dikns:")) != -1)
         switch (c) {
         case 'q': options.quiet = true; break;
         case 'u': options.as_user = true; options.uid = (uid_t)atoi(optarg); break;
         case 'd': options.deny_all = true; break;
-        case 'e': options.silent_end = true; break;
         case 'i': options.leak = true; break;
-        case 'k': options.kill = options.silent_end = true; break;
+        case 'k': options.kill = true; break;
         case 'n': options.names = true; break;
-        case 's': options.stdin_kind = optarg; options.silent_end = true; break;
+        case 's': options.stdin_kind = optarg; break;
         default: exit(2);
         }
     if (optind == argc)

@@ -166,14 +166,13 @@ static void gone(void)
     if (getppid() == supervisor)
         broken("the supervisor is still there");
     for (int i = 0; i < 10; i++) {
-        int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0), mptcp = socket(AF_INET, SOCK_STREAM, 262);
+        int mptcp = (int)forbidden("MPTCP", socket(AF_INET, SOCK_STREAM, 262));
+        int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = (int)tried("socket", socket(AF_INET, SOCK_DGRAM, 0));
 
-        tried("socket", udp);
         tried("connect", connect(tcp, (struct sockaddr *)&to, sizeof to));
         tried("sendto", sendto(udp, "gone", 4, 0, (struct sockaddr *)&to, sizeof to));
         tried("connect-udp", connect(udp, (struct sockaddr *)&to, sizeof to));
         tried("send", send(udp, "gone", 4, 0));
-        forbidden("MPTCP", mptcp);
         close(tcp);
         close(udp);
         close(mptcp);

@@ -268,7 +268,7 @@ static void knobs(void)
 {
     static const char *const paths[] = {
         "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hotplug", "/proc/sys/kernel/sysrq",
-        "/proc/sys/kernel/usermodehelper/bset", "/proc/sys/kernel/ns_last_pid", "/proc/sys/fs/binfmt_misc/register",
+        "/proc/sys/kernel/usermodehelper/bset", "/proc/sys/fs/binfmt_misc/register",
         "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/all/route_localnet", "/proc/sys/vm/overcommit_memory",
         "/proc/sysrq-trigger", "/proc/mtrr", "/proc/1/mem", "/proc/1/oom_score_adj", "/sys/kernel/uevent_helper",
         "/sys/power/state", "/sys/class/net/lo/mtu", "/sys/module/tcp_cubic/parameters/beta", "/sys/kernel/mm/ksm/run",
