@@ -28,29 +28,31 @@ struct port_range {
     uint16_t first, last;
 };
 
-/* A decimal number without leading zeros. 0 or -EINVAL. */
-static int ip_parse_decimal(struct slice text, uint64_t max, uint64_t *out)
-{
-    if (text.len > 1 && text.p[0] == '0')
-        return -EINVAL;
-    return parse_uint(text, max, out) < 0 ? -EINVAL : 0;
-}
-
+/* Four decimal octets without leading zeros. 0 or -EINVAL. Lists of rules are long: one pass. */
 static int ip_parse_v4(struct slice text, uint32_t *out)
 {
-    uint32_t bits = 0;
-    unsigned octets = 0;
+    uint32_t bits = 0, octet = 0;
+    unsigned octets = 0, digits = 0;
 
-    for (; text.p != NULL; octets++) {
-        uint64_t octet;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.p[i];
 
-        if (ip_parse_decimal(slice_split(&text, '.'), 255, &octet) < 0 || octets == 4)
+        if (c == '.' && digits > 0 && octets < 3) {
+            bits = bits << 8 | octet;
+            octets++;
+            octet = digits = 0;
+        } else if (c >= '0' && c <= '9' && (digits == 0 || octet > 0)) {
+            octet = octet * 10 + (uint32_t)(c - '0');
+            digits++;
+            if (octet > 255)
+                return -EINVAL;
+        } else {
             return -EINVAL;
-        bits = bits << 8 | (uint32_t)octet;
+        }
     }
-    if (octets != 4)
+    if (octets != 3 || digits == 0)
         return -EINVAL;
-    *out = bits;
+    *out = bits << 8 | octet;
     return 0;
 }
 
@@ -155,7 +157,7 @@ static int ip_prefix_parse(struct slice text, struct ip_prefix *out)
     if (ip_addr_parse(head, &addr) < 0)
         return -EINVAL;
     uint64_t len = addr.version == 4 ? 32 : 128;
-    if (rest.p != NULL && ip_parse_decimal(rest, len, &len) < 0)
+    if (rest.p != NULL && ((rest.len > 1 && rest.p[0] == '0') || parse_uint(rest, len, &len) < 0))
         return -EINVAL;
     *out = (struct ip_prefix){addr, (uint8_t)len};
     return 0;

@@ -48,10 +48,11 @@ struct ipset {
     uint32_t n_pieces, n_nodes, n_ports;
 };
 
-/* What is sorted: an entry's place in the order, and its index. */
+/* What is sorted, by major, then minor. First the entries: place, prefix length, index. Then each chain's: first port,
+ * last port and prefix length, tag. */
 struct ipset_key {
     unsigned __int128 major;
-    uint32_t minor, entry;
+    uint32_t minor, value;
 };
 
 /* What exists only while a set is built. Nodes are in the order of the sorted prefixes: each before those inside it. */
@@ -59,7 +60,7 @@ struct ipset_builder {
     const struct ipset_entry *entries;
     size_t n;
     struct ipset_key *keys; /* n, and n more for the sort */
-    uint32_t *node_of;      /* of each key */
+    uint32_t *node_of;      /* of each key; n + 1 of this and the following */
     uint32_t *parents;      /* of each node */
     uint32_t *weights;      /* entries at or below each node */
     uint32_t *heirs;        /* the child that the node's chain goes on to, or IPSET_NONE */
@@ -128,7 +129,7 @@ static void ipset_plant(struct ipset *set, struct ipset_builder *b)
     for (size_t i = 0; i <= b->n; i++) {
         const struct ipset_key *key = &b->keys[i];
 
-        if (i > 0 && i < b->n && key->major == key[-1].major && key->minor >> 16 == key[-1].minor >> 16) {
+        if (i > 0 && i < b->n && key->major == key[-1].major && key->minor == key[-1].minor) {
             b->node_of[i] = open[depth].node;
             b->weights[open[depth].node]++;
             continue;
@@ -142,7 +143,7 @@ static void ipset_plant(struct ipset *set, struct ipset_builder *b)
         if (i == b->n)
             return;
         uint32_t node = set->n_nodes++;
-        unsigned len = key->minor >> 16;
+        unsigned len = key->minor;
         set->nodes[node].len = (uint8_t)len;
         b->node_of[i] = node;
         b->parents[node] = open[depth].node;
@@ -186,8 +187,8 @@ static void ipset_append(struct ipset *set, uint32_t begin, struct ipset_ports p
         set->ports[set->n_ports++] = ports;
 }
 
-/* Append one chain's table, from its entries' keys[0..n), which are sorted by first port. */
-static void ipset_tabulate(struct ipset *set, const struct ipset_builder *b, const struct ipset_key *keys, size_t n)
+/* Append one chain's table, from its keys[0..n), n > 0. */
+static void ipset_tabulate(struct ipset *set, const struct ipset_key *keys, size_t n)
 {
     struct {
         uint32_t end; /* the first port behind the range; of several of one length the one that reaches furthest */
@@ -198,27 +199,27 @@ static void ipset_tabulate(struct ipset *set, const struct ipset_builder *b, con
     size_t i = 0;
 
     for (size_t k = 0; k < n; k++) {
-        unsigned len = b->entries[keys[k].entry].prefix.len;
+        unsigned len = keys[k].minor & 255;
 
         shortest = len < shortest ? len : shortest;
         longest = len > longest ? len : longest;
-        open[len].end = 0;
     }
     for (unsigned len = shortest; len <= longest; len++)
         open[len].end = 0;
     for (;;) {
-        for (; i < n && keys[i].minor <= port; i++) {
-            const struct ipset_entry *entry = &b->entries[keys[i].entry];
+        for (; i < n && keys[i].major <= port; i++) {
+            unsigned len = keys[i].minor & 255;
+            uint32_t end = (keys[i].minor >> 8) + 1;
 
-            if (entry->ports.last + 1u > open[entry->prefix.len].end) {
-                open[entry->prefix.len].end = entry->ports.last + 1u;
-                open[entry->prefix.len].tag = entry->tag;
+            if (end > open[len].end) {
+                open[len].end = end;
+                open[len].tag = keys[i].value;
             }
         }
         unsigned len = shortest;
         while (len <= longest && open[len].end <= port)
             len++;
-        uint32_t next = i < n ? keys[i].minor : UINT16_MAX + 1u;
+        uint32_t next = i < n ? (uint32_t)keys[i].major : UINT16_MAX + 1u;
         if (len > longest && i == n)
             return;
         if (len <= longest) {
@@ -230,26 +231,36 @@ static void ipset_tabulate(struct ipset *set, const struct ipset_builder *b, con
     }
 }
 
-/* Make the chains' tables and point the nodes at them. */
+/* Make the chains' tables and point the nodes at them. The keys are grouped by chain, then each group is sorted. */
 static void ipset_tabulate_all(struct ipset *set, struct ipset_builder *b)
 {
-    for (size_t i = 0; i < b->n; i++) {
-        b->keys[i].major = b->chains[b->node_of[i]];
-        b->keys[i].minor = b->entries[b->keys[i].entry].ports.first;
-    }
-    ipset_sort(b->keys, b->keys + b->n, b->n);
-    for (size_t first = 0, last; first < b->n; first = last) {
-        struct ipset_node *top = &set->nodes[b->keys[first].major];
+    struct ipset_key *grouped = b->keys + b->n;
+    uint32_t *begins = b->weights; /* of each top node's group; a node that is no top has none */
 
-        for (last = first + 1; last < b->n && b->keys[last].major == b->keys[first].major;)
-            last++;
-        top->ports = set->n_ports;
-        ipset_tabulate(set, b, b->keys + first, last - first);
-        top->n_ports = set->n_ports - top->ports;
+    memset(begins, 0, (set->n_nodes + 1) * sizeof *begins);
+    for (size_t i = 0; i < b->n; i++)
+        begins[b->chains[b->node_of[i]]]++;
+    for (uint32_t node = 1; node <= set->n_nodes; node++)
+        begins[node] += begins[node - 1];
+    for (size_t i = b->n; i-- > 0;) {
+        const struct ipset_entry *entry = &b->entries[b->keys[i].value];
+
+        grouped[--begins[b->chains[b->node_of[i]]]] = (struct ipset_key){
+            entry->ports.first, (uint32_t)entry->ports.last << 8 | entry->prefix.len, entry->tag};
     }
     for (uint32_t node = 0; node < set->n_nodes; node++) {
-        set->nodes[node].ports = set->nodes[b->chains[node]].ports;
-        set->nodes[node].n_ports = set->nodes[b->chains[node]].n_ports;
+        uint32_t begin = begins[node], n = begins[node + 1] - begin;
+        const struct ipset_node *top = &set->nodes[b->chains[node]];
+
+        if (n > 0) {
+            ipset_sort(grouped + begin, b->keys, n);
+            set->nodes[node].ports = set->n_ports;
+            ipset_tabulate(set, grouped + begin, n);
+            set->nodes[node].n_ports = set->n_ports - set->nodes[node].ports;
+        } else {
+            set->nodes[node].ports = top->ports; /* the top comes first */
+            set->nodes[node].n_ports = top->n_ports;
+        }
     }
 }
 
@@ -274,7 +285,7 @@ static void *ipset_shrink(void *array, size_t n, size_t size)
 
 static bool ipset_allocate(struct ipset *set, struct ipset_builder *b, bool v4)
 {
-    uint32_t *numbers = calloc(b->n, 5 * sizeof *numbers);
+    uint32_t *numbers = calloc(b->n + 1, 5 * sizeof *numbers);
 
     b->node_of = numbers;
     b->keys = calloc(b->n, 2 * sizeof *b->keys);
@@ -288,10 +299,10 @@ static bool ipset_allocate(struct ipset *set, struct ipset_builder *b, bool v4)
     if (numbers == NULL || b->keys == NULL || (set->starts4 == NULL && set->starts6 == NULL) || set->pieces == NULL ||
         set->nodes == NULL || set->ports == NULL)
         return false;
-    b->parents = numbers + b->n;
-    b->weights = numbers + 2 * b->n;
-    b->heirs = numbers + 3 * b->n;
-    b->chains = numbers + 4 * b->n;
+    b->parents = numbers + (b->n + 1);
+    b->weights = numbers + 2 * (b->n + 1);
+    b->heirs = numbers + 3 * (b->n + 1);
+    b->chains = numbers + 4 * (b->n + 1);
     return true;
 }
 
@@ -307,8 +318,7 @@ static int ipset_build(struct ipset *set, const struct ipset_entry *entries, siz
     bool fits = n <= IPSET_MAX && ipset_allocate(set, &b, entries[0].prefix.addr.version == 4);
     if (fits) {
         for (size_t i = 0; i < n; i++)
-            b.keys[i] = (struct ipset_key){ipset_place(entries[i].prefix.addr), (uint32_t)entries[i].prefix.len << 16,
-                                           (uint32_t)i};
+            b.keys[i] = (struct ipset_key){ipset_place(entries[i].prefix.addr), entries[i].prefix.len, (uint32_t)i};
         ipset_sort(b.keys, b.keys + n, n);
         ipset_plant(set, &b);
         ipset_chain(set, &b);
