@@ -219,9 +219,11 @@ static void hosts_compose_machine(struct hosts_text *out, struct slice real, str
     }
 }
 
-/* `addr name`, a line. */
+/* `addr name`, a line. The root's dot is left out: a look-up would not find the name with it. */
 static void hosts_compose_entry(struct hosts_text *out, struct ip_addr addr, struct slice name)
 {
+    if (name.len > 0 && name.p[name.len - 1] == '.')
+        name.len--;
     hosts_append_addr(out, addr);
     hosts_append_name(out, name);
     hosts_append(out, slice_of("\n"));

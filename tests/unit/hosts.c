@@ -39,6 +39,7 @@ static void test_compose(void)
 {
     EXPECT(composes(NULL, NULL, NULL, LOOPBACK));
     EXPECT(composes(NULL, NULL, "api", LOOPBACK "10.0.0.1 api\n"));
+    EXPECT(composes(NULL, NULL, "api.example.com.", LOOPBACK "10.0.0.1 api.example.com\n"));
     /* An image's file is kept, and what it lacks of localhost is added. */
     EXPECT(composes("10.0.0.5 myimage.local\n", NULL, NULL, "10.0.0.5 myimage.local\n" LOOPBACK));
     EXPECT(composes(LOOPBACK "10.0.0.5 myimage.local\n", NULL, NULL, LOOPBACK "10.0.0.5 myimage.local\n"));
