@@ -70,7 +70,7 @@ static void by_message(const struct form *f, const void *control, size_t control
     const char *text = label(f->name, "sendmsg");
     struct iovec payload = {(void *)(uintptr_t)text, strlen(text)};
     union address to = f->to;
-    struct mmsghdr m = {.msg_hdr = {&to, f->len, &payload, 1, 0, NULL, 0, 0, 0}};
+    struct mmsghdr m = {.msg_hdr = {.msg_name = &to, .msg_namelen = f->len, .msg_iov = &payload}};
     int s = open_socket(f, SOCK_DGRAM);
 
     if (s < 0)

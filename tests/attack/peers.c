@@ -115,13 +115,13 @@ static void limits(void)
 
     for (size_t i = 0; i < COUNT(pids); i++)
         for (size_t k = 0; k < COUNT(kinds); k++) {
-            struct rlimit limit = {1 << 20, RLIM_INFINITY};
+            uint64_t limit[2] = {1 << 20, UINT64_MAX};
 
-            if (prlimit(pids[i], kinds[k], NULL, &limit) < 0)
-                getrlimit(kinds[k], &limit);
-            forbidden(label("set a limit of the", pids[i]), syscall(__NR_prlimit64, pids[i], kinds[k], &limit, NULL));
+            if (syscall(__NR_prlimit64, pids[i], kinds[k], NULL, limit) < 0)
+                syscall(__NR_prlimit64, 0, kinds[k], NULL, limit);
+            forbidden(label("set a limit of the", pids[i]), syscall(__NR_prlimit64, pids[i], kinds[k], limit, NULL));
             forbidden(label("set a limit, with garbage, of the", pids[i]),
-                      syscall(__NR_prlimit64, (uint64_t)(uint32_t)pids[i] | 0x7700000000, kinds[k], &limit, NULL));
+                      syscall(__NR_prlimit64, (uint64_t)(uint32_t)pids[i] | 0x7700000000, kinds[k], limit, NULL));
         }
     permitted_works();
 }
