@@ -7,6 +7,7 @@
 #include "sys/addr.h"
 #include "sys/base.h"
 #include "sys/bpf.h"
+#include "sys/caps.h"
 #include "sys/closer.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
@@ -16,9 +17,9 @@
 #include "sys/pin.h"
 #include "sys/process.h"
 #include "sys/resolve.h"
+#include "sys/syscalls.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -43,6 +44,7 @@ enum {
     EXIT_NOT_FOUND = 127,
     PORT_RANGES_MAX = 256,     /* in one rule */
     KEEP_FDS_MAX = 64,
+    DENIED_CALLS_MAX = 64,
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ADDRESS_MAX = 128,         /* sizeof(struct sockaddr_storage): the kernel's own limit */
     VECTOR_MAX = 1024,         /* UIO_MAXIOV, for iovec and sendmmsg's vector alike */
@@ -119,15 +121,25 @@ struct policy {
 
 static struct policy policy = {.deny_errno = ECONNREFUSED};
 
+/* What programs that run as root ordinarily need. */
+#define DEFAULT_CAPS                                                                                                   \
+    (CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_FOWNER) | CAPS_BIT(CAP_FSETID) |                  \
+     CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_SETPCAP) | CAPS_BIT(CAP_SETFCAP) | \
+     CAPS_BIT(CAP_NET_BIND_SERVICE) | CAPS_BIT(CAP_AUDIT_WRITE) | CAPS_BIT(CAP_SYS_CHROOT))
+
 struct settings {
     unsigned timeout; /* seconds; 0: none */
+    uint32_t allowed_groups; /* 1 << enum group */
+    enum syscall_number denied_calls[DENIED_CALLS_MAX];
+    size_t n_denied_calls;
+    uint64_t kept_caps;
     bool no_hosts, wait_all, strict, verbose, quiet, log_allowed, allow_steering;
     const char *cwd;
     int keep_fds[KEEP_FDS_MAX];
     size_t n_keep_fds;
 };
 
-static struct settings settings;
+static struct settings settings = {.kept_caps = DEFAULT_CAPS};
 
 /* ---- rules ---- */
 
@@ -562,6 +574,31 @@ static void policy_finish(void)
 
 /* ---- options ---- */
 
+/* What --allow-syscall lets be. */
+enum __attribute__((packed)) group {
+    GROUP_NONE,
+    GROUP_TRACE,
+    GROUP_PERF,
+    GROUP_BPF,
+    GROUP_KEYS,
+    GROUP_MOUNT,
+    GROUP_NAMESPACES,
+    GROUP_MODULES,
+    GROUP_MACHINE,
+    GROUP_HANDLES,
+    GROUP_FANOTIFY,
+    GROUP_PERSONALITY,
+    GROUP_USERFAULTFD,
+    GROUP_TTY,
+    GROUP_INTERFACES,
+    GROUPS,
+};
+
+static const char *const group_names[GROUPS] = {
+    "none", "trace", "perf", "bpf", "keys", "mount", "namespaces", "modules", "machine", "handles", "fanotify",
+    "personality", "userfaultfd", "tty", "interfaces",
+};
+
 static void set_rule(enum rule_list list, const char *value)
 {
     if (value[0] == '@')
@@ -686,6 +723,37 @@ static void set_wait_all(const char *value)
     settings.wait_all = true;
 }
 
+static void set_allow_syscall(const char *value)
+{
+    for (unsigned group = 1; group < GROUPS; group++)
+        if (strcmp(value, group_names[group]) == 0) {
+            settings.allowed_groups |= 1u << group;
+            return;
+        }
+    die("--allow-syscall '%s': unknown group; trace, perf, bpf, keys, mount, namespaces, modules, machine, handles, fanotify, "
+        "personality, userfaultfd, tty or interfaces would be right", value);
+}
+
+static void set_deny_syscall(const char *value)
+{
+    int64_t number = syscalls_find(slice_of(value));
+
+    if (number == -ENOENT)
+        die("--deny-syscall '%s': unknown system call; a name like ptrace would be right", value);
+    if (settings.n_denied_calls == DENIED_CALLS_MAX)
+        die("--deny-syscall '%s': one too many; at most %d would be right", value, DENIED_CALLS_MAX);
+    settings.denied_calls[settings.n_denied_calls++] = (enum syscall_number)number;
+}
+
+static void set_keep_cap(const char *value)
+{
+    int cap = caps_find(slice_of(value));
+
+    if (cap < 0)
+        die("--keep-cap '%s': unknown capability; a name like NET_RAW would be right", value);
+    settings.kept_caps |= CAPS_BIT(cap);
+}
+
 static void set_strict(const char *value)
 {
     (void)value;
@@ -714,6 +782,9 @@ static const struct option {
     {"--no-hosts", NULL, set_no_hosts, "don't show the names' addresses in /etc/hosts inside"},
     {"--deny-errno", "NAME", set_deny_errno, "what a refused destination answers (ECONNREFUSED)"},
     {"--allow-steering", NULL, set_allow_steering, "permit options that choose the interface (SO_BINDTODEVICE ...)"},
+    {"--allow-syscall", "GROUP", set_allow_syscall, "permit calls that are refused otherwise: trace, mount, namespaces ..."},
+    {"--deny-syscall", "NAME", set_deny_syscall, "refuse a system call (EPERM)"},
+    {"--keep-cap", "NAME", set_keep_cap, "keep a capability that root has beyond the ordinary ones"},
     {"--timeout", "TIME", set_timeout, "end the command after 10s, 5m, 2h: TERM, 2 s later KILL; exit 124"},
     {"--wait-all", NULL, set_wait_all, "wait for what the command leaves behind instead of killing it"},
     {"--keep-fd", "N", set_keep_fd, "hand descriptor N down; all others above 2 are closed"},
@@ -772,7 +843,7 @@ static int options_parse(int argc, char **argv, int at)
 /* ---- traps ---- */
 
 /* What a trapped call is; its row below says which numbers mean it. CALL_NONE: decided in the filter. */
-enum call {
+enum __attribute__((packed)) call {
     CALL_NONE,
     CALL_CONNECT,
     CALL_BIND,
@@ -783,14 +854,15 @@ enum call {
     CALL_SOCKET,
     CALL_SETSOCKOPT,
     CALL_OPEN,
+    CALL_PRLIMIT,
 };
 
 static const char *const call_names[] = {
-    "", "connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg", "socket", "setsockopt", "open",
+    "", "connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg", "socket", "setsockopt", "open", "prlimit",
 };
 
 /* When a row is part of the filter. */
-enum when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED, WHEN_LEADERS_TABLE };
+enum __attribute__((packed)) when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED, WHEN_LEADERS_TABLE };
 
 #define FAILS(e) (SECCOMP_RET_ERRNO | (e))
 #define IS(arg, value) {BPF_EQUAL, arg, UINT32_MAX, value}
@@ -801,51 +873,64 @@ enum when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED,
 #define HAS_BIT(arg, bit) {BPF_ANY_BIT, arg, bit, 0}
 #define IS_GIVEN(arg) {BPF_NONZERO, arg, 0, 0}
 #define REFUSED_OPTION(when, level, option, name) \
-    {NR_setsockopt, CALL_SETSOCKOPT, when, ASKED, {IS(1, level), IS(2, option)}, name}
+    {NR_setsockopt, CALL_SETSOCKOPT, when, ASKED, {IS(1, level), IS(2, option)}, name, GROUP_NONE}
 #define READS_A_FILE(arg) {BPF_EQUAL, arg, O_ACCMODE | O_CREAT | O_DIRECTORY | O_PATH, O_RDONLY}
+#define IS_NOT(arg, value) {BPF_UNLIKE, arg, UINT32_MAX, value}
+#define REFUSED(number, group) {number, CALL_NONE, ALWAYS, FAILS(EPERM), {{0}}, NULL, group}
+#define REFUSED_IOCTL(request, group) {NR_ioctl, CALL_NONE, ALWAYS, FAILS(EPERM), {IS(1, request)}, NULL, group}
+#define PERMITTED_IOCTL(request) {NR_ioctl, CALL_NONE, ALWAYS, SECCOMP_RET_ALLOW, {IS(1, request)}, NULL, GROUP_NONE}
 #define ALLOWED SECCOMP_RET_ALLOW
 #define ASKED SECCOMP_RET_USER_NOTIF
 
-enum { TCP_REPAIR_OPTION = 19, TCP_FASTOPEN_CONNECT_OPTION = 30, USERFAULTFD_NEW = 0xAA00, SPLIT_TABLE = 0x10400, CLOSE_RANGE_SPLIT = 2 };
+enum {
+    TCP_REPAIR_OPTION = 19,
+    TCP_FASTOPEN_CONNECT_OPTION = 30,
+    SPLIT_TABLE = CLONE_FILES | CLONE_THREAD,
+    CLOSE_RANGE_SPLIT = 2,         /* CLOSE_RANGE_UNSHARE */
+    NEW_NAMESPACES = 0x7E020000,   /* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
+    NEW_TIME = 0x80,               /* CLONE_NEWTIME, which only unshare knows */
+    PERSONALITY_HARMLESS = 0x60008, /* ADDR_NO_RANDOMIZE, UNAME26, PER_LINUX32 */
+};
 
 /* The filter, its traps and their meaning. For each call the first row that matches decides. */
 static const struct trap {
-    struct syscall_number number;
+    enum syscall_number number;
     enum call call;
     enum when when;
     uint32_t result;
     struct bpf_condition conditions[BPF_CONDITIONS];
     const char *name; /* of what is refused, for the log */
+    enum group group; /* not part of the filter when this is allowed */
 } traps[] = {
-    {NR_connect, CALL_CONNECT, ALWAYS, ASKED, {{0}}, NULL},
-    {NR_bind, CALL_BIND, ALWAYS, ASKED, {{0}}, NULL},
-    {NR_listen, CALL_LISTEN, ALWAYS, ASKED, {{0}}, NULL},
+    {NR_connect, CALL_CONNECT, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
+    {NR_bind, CALL_BIND, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
+    {NR_listen, CALL_LISTEN, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
 
-    {NR_sendto, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}, NULL},
-    {NR_sendto, CALL_SENDTO, WHEN_SENDS, ASKED, {IS_GIVEN(4)}, NULL},
-    {NR_sendmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(2, KERNEL_MSG_FASTOPEN)}, NULL},
-    {NR_sendmsg, CALL_SENDMSG, WHEN_SENDS, ASKED, {{0}}, NULL},
-    {NR_sendmmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}, NULL},
-    {NR_sendmmsg, CALL_SENDMMSG, WHEN_SENDS, ASKED, {{0}}, NULL},
+    {NR_sendto, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}, NULL, GROUP_NONE},
+    {NR_sendto, CALL_SENDTO, WHEN_SENDS, ASKED, {IS_GIVEN(4)}, NULL, GROUP_NONE},
+    {NR_sendmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(2, KERNEL_MSG_FASTOPEN)}, NULL, GROUP_NONE},
+    {NR_sendmsg, CALL_SENDMSG, WHEN_SENDS, ASKED, {{0}}, NULL, GROUP_NONE},
+    {NR_sendmmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}, NULL, GROUP_NONE},
+    {NR_sendmmsg, CALL_SENDMMSG, WHEN_SENDS, ASKED, {{0}}, NULL, GROUP_NONE},
 
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, 0)}, NULL},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, IPPROTO_TCP)}, NULL},
-    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, 0)}, NULL},
-    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_UDP)}, NULL},
-    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMP)}, NULL},
-    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET6), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMPV6)}, NULL},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}, NULL},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}, NULL},
-    {NR_socket, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}, NULL},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 0 /* ROUTE */)}, NULL},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 4 /* SOCK_DIAG */)}, NULL},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 15 /* KOBJECT_UEVENT */)}, NULL},
-    {NR_socket, CALL_SOCKET, ALWAYS, ASKED, {{0}}, NULL},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, 0)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, IPPROTO_TCP)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, 0)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_UDP)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMP)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET6), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMPV6)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 0 /* ROUTE */)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 4 /* SOCK_DIAG */)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 15 /* KOBJECT_UEVENT */)}, NULL, GROUP_NONE},
+    {NR_socket, CALL_SOCKET, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
 
-    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}, NULL},
-    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}, NULL},
-    {NR_socketpair, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}, NULL},
-    {NR_socketpair, CALL_SOCKET, ALWAYS, ASKED, {{0}}, NULL},
+    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
+    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
+    {NR_socketpair, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
+    {NR_socketpair, CALL_SOCKET, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
 
     /* What makes a packet go elsewhere than its checked destination, or lets a send connect. */
     REFUSED_OPTION(ALWAYS, SOL_IPV6, IPV6_RTHDR, "IPV6_RTHDR"),
@@ -863,13 +948,13 @@ static const struct trap {
     REFUSED_OPTION(ALWAYS, IPPROTO_TCP, TCP_REPAIR_OPTION, "TCP_REPAIR"),
     REFUSED_OPTION(ALWAYS, SOL_SOCKET, SO_MARK, "SO_MARK"),
     /* Joining a multicast group sends a report: done on behalf, as a send to that group. */
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)}, NULL},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)}, NULL},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_GROUP)}, NULL},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_JOIN_GROUP)}, NULL},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_GROUP)}, NULL},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_JOIN_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL, GROUP_NONE},
     REFUSED_OPTION(ALWAYS, SOL_IP, IP_MSFILTER, "IP_MSFILTER"),
     REFUSED_OPTION(ALWAYS, SOL_IP, MCAST_MSFILTER, "MCAST_MSFILTER"),
     REFUSED_OPTION(ALWAYS, SOL_IPV6, MCAST_MSFILTER, "MCAST_MSFILTER"),
@@ -881,41 +966,111 @@ static const struct trap {
     REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, 76, "IPV6_UNICAST_IF"),
     REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF"),
     REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, IPV6_PKTINFO, "IPV6_PKTINFO"),
-    {NR_setsockopt, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT_OPTION)}, NULL},
-    {NR_setsockopt, CALL_NONE, WHEN_SENDS, FAILS(EOPNOTSUPP), {IS(1, SOL_SOCKET), IS(2, KERNEL_SO_ZEROCOPY)}, NULL},
+    {NR_setsockopt, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT_OPTION)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_NONE, WHEN_SENDS, FAILS(EOPNOTSUPP), {IS(1, SOL_SOCKET), IS(2, KERNEL_SO_ZEROCOPY)}, NULL, GROUP_NONE},
 
     /* What could read /etc/hosts: no writing, creating, directory or O_PATH. */
-    {NR_open, CALL_OPEN, WHEN_HOSTS, ASKED, {READS_A_FILE(1)}, NULL},
-    {NR_openat, CALL_OPEN, WHEN_HOSTS, ASKED, {READS_A_FILE(2)}, NULL},
-    {NR_openat2, CALL_OPEN, WHEN_HOSTS, ASKED, {{0}}, NULL},
+    {NR_open, CALL_OPEN, WHEN_HOSTS, ASKED, {READS_A_FILE(1)}, NULL, GROUP_NONE},
+    {NR_openat, CALL_OPEN, WHEN_HOSTS, ASKED, {READS_A_FILE(2)}, NULL, GROUP_NONE},
+    {NR_openat2, CALL_OPEN, WHEN_HOSTS, ASKED, {{0}}, NULL, GROUP_NONE},
 
     /* Ways around the filter, or around whose descriptors and memory we read. */
-    {NR_io_uring_setup, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL},
-    {NR_io_uring_enter, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL},
-    {NR_io_uring_register, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL},
-    {NR_userfaultfd, CALL_NONE, ALWAYS, FAILS(EPERM), {{0}}, NULL},
-    {NR_ioctl, CALL_NONE, ALWAYS, FAILS(EPERM), {IS(1, USERFAULTFD_NEW)}, NULL},
-    {NR_clone3, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL},
-    {NR_clone, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_FILES}}, NULL},
-    {NR_clone, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_THREAD}}, NULL},
-    {NR_unshare, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(0, CLONE_FILES)}, NULL},
-    {NR_close_range, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(2, CLOSE_RANGE_SPLIT)}, NULL},
+    {NR_io_uring_setup, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL, GROUP_NONE},
+    {NR_io_uring_enter, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL, GROUP_NONE},
+    {NR_io_uring_register, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL, GROUP_NONE},
+    {NR_clone3, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL, GROUP_NONE},
+    {NR_clone, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_FILES}}, NULL, GROUP_NONE},
+    {NR_clone, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_THREAD}}, NULL, GROUP_NONE},
+    {NR_unshare, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(0, CLONE_FILES)}, NULL, GROUP_NONE},
+    {NR_close_range, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(2, CLOSE_RANGE_SPLIT)}, NULL, GROUP_NONE},
+
+    /* What reaches into other processes, or lets others act. */
+    REFUSED(NR_ptrace, GROUP_TRACE),
+    REFUSED(NR_process_vm_readv, GROUP_TRACE),
+    REFUSED(NR_process_vm_writev, GROUP_TRACE),
+    REFUSED(NR_process_madvise, GROUP_TRACE),
+    REFUSED(NR_pidfd_getfd, GROUP_TRACE),
+    REFUSED(NR_kcmp, GROUP_TRACE),
+    REFUSED(NR_perf_event_open, GROUP_PERF),
+    REFUSED(NR_bpf, GROUP_BPF),
+    REFUSED(NR_keyctl, GROUP_KEYS),
+    REFUSED(NR_add_key, GROUP_KEYS),
+    REFUSED(NR_request_key, GROUP_KEYS),
+    {NR_prlimit64, CALL_PRLIMIT, ALWAYS, ASKED, {IS_NOT(0, 0), IS_GIVEN(2)}, "prlimit", GROUP_NONE},
+
+    /* Other views of files and networks. */
+    REFUSED(NR_mount, GROUP_MOUNT),
+    REFUSED(NR_umount2, GROUP_MOUNT),
+    REFUSED(NR_pivot_root, GROUP_MOUNT),
+    REFUSED(NR_move_mount, GROUP_MOUNT),
+    REFUSED(NR_open_tree, GROUP_MOUNT),
+    REFUSED(NR_fsopen, GROUP_MOUNT),
+    REFUSED(NR_fsconfig, GROUP_MOUNT),
+    REFUSED(NR_fsmount, GROUP_MOUNT),
+    REFUSED(NR_fspick, GROUP_MOUNT),
+    REFUSED(NR_mount_setattr, GROUP_MOUNT),
+    REFUSED(NR_setns, GROUP_NAMESPACES),
+    {NR_unshare, CALL_NONE, ALWAYS, FAILS(EPERM), {HAS_BIT(0, NEW_NAMESPACES | NEW_TIME)}, NULL, GROUP_NAMESPACES},
+    {NR_clone, CALL_NONE, ALWAYS, FAILS(EPERM), {HAS_BIT(0, NEW_NAMESPACES)}, NULL, GROUP_NAMESPACES},
+    REFUSED(NR_open_by_handle_at, GROUP_HANDLES),
+    REFUSED(NR_fanotify_init, GROUP_FANOTIFY),
+
+    /* The machine itself. */
+    REFUSED(NR_init_module, GROUP_MODULES),
+    REFUSED(NR_finit_module, GROUP_MODULES),
+    REFUSED(NR_delete_module, GROUP_MODULES),
+    REFUSED(NR_kexec_load, GROUP_MACHINE),
+    REFUSED(NR_kexec_file_load, GROUP_MACHINE),
+    REFUSED(NR_swapon, GROUP_MACHINE),
+    REFUSED(NR_swapoff, GROUP_MACHINE),
+    REFUSED(NR_reboot, GROUP_MACHINE),
+    REFUSED(NR_quotactl, GROUP_MACHINE),
+    REFUSED(NR_quotactl_fd, GROUP_MACHINE),
+    REFUSED(NR_acct, GROUP_MACHINE),
+    REFUSED(NR_iopl, GROUP_MACHINE),
+    REFUSED(NR_ioperm, GROUP_MACHINE),
+    {NR_mknod, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 1, S_IFMT, S_IFCHR}}, NULL, GROUP_MACHINE},
+    {NR_mknod, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 1, S_IFMT, S_IFBLK}}, NULL, GROUP_MACHINE},
+    {NR_mknodat, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 2, S_IFMT, S_IFCHR}}, NULL, GROUP_MACHINE},
+    {NR_mknodat, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 2, S_IFMT, S_IFBLK}}, NULL, GROUP_MACHINE},
+    {NR_personality, CALL_NONE, ALWAYS, ALLOWED, {IS(0, UINT32_MAX)}, NULL, GROUP_NONE}, /* asks */
+    {NR_personality, CALL_NONE, ALWAYS, FAILS(EPERM), {HAS_BIT(0, ~(uint32_t)PERSONALITY_HARMLESS)}, NULL, GROUP_PERSONALITY},
+
+    /* ioctl: what types into terminals, makes packets, or changes interfaces and routes. Of the socket ioctls only those
+     * that read are let through. */
+    REFUSED_IOCTL(0x5412 /* TIOCSTI */, GROUP_TTY),
+    REFUSED_IOCTL(0x541C /* TIOCLINUX */, GROUP_TTY),
+    REFUSED_IOCTL(0xAA00 /* USERFAULTFD_IOC_NEW */, GROUP_USERFAULTFD),
+    REFUSED(NR_userfaultfd, GROUP_USERFAULTFD),
+    REFUSED_IOCTL(0x400454CA /* TUNSETIFF */, GROUP_INTERFACES),
+    {NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {{BPF_UNLIKE, 1, 0xFFFFFF00, 0x8900}}, NULL, GROUP_NONE},
+    {NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {{BPF_EQUAL, 1, 0xFFFFFFF0, 0x8900}}, NULL, GROUP_NONE}, /* FIOSETOWN .. */
+    PERMITTED_IOCTL(0x8910 /* SIOCGIFNAME */),
+    PERMITTED_IOCTL(0x8912 /* SIOCGIFCONF */),
+    PERMITTED_IOCTL(0x8913 /* SIOCGIFFLAGS */),
+    PERMITTED_IOCTL(0x8915 /* SIOCGIFADDR */),
+    PERMITTED_IOCTL(0x8917 /* SIOCGIFDSTADDR */),
+    PERMITTED_IOCTL(0x8919 /* SIOCGIFBRDADDR */),
+    PERMITTED_IOCTL(0x891B /* SIOCGIFNETMASK */),
+    PERMITTED_IOCTL(0x891D /* SIOCGIFMETRIC */),
+    PERMITTED_IOCTL(0x8921 /* SIOCGIFMTU */),
+    PERMITTED_IOCTL(0x8927 /* SIOCGIFHWADDR */),
+    PERMITTED_IOCTL(0x8929 /* SIOCGIFSLAVE */),
+    PERMITTED_IOCTL(0x8933 /* SIOCGIFINDEX */),
+    PERMITTED_IOCTL(0x8938 /* SIOCGIFCOUNT */),
+    PERMITTED_IOCTL(0x8942 /* SIOCGIFTXQLEN */),
+    PERMITTED_IOCTL(0x8946 /* SIOCETHTOOL: its changes take CAP_NET_ADMIN */),
+    PERMITTED_IOCTL(0x8954 /* SIOCGARP */),
+    PERMITTED_IOCTL(0x8970 /* SIOCGIFMAP */),
+    {NR_ioctl, CALL_NONE, ALWAYS, FAILS(EPERM), {{0}}, NULL, GROUP_INTERFACES},
 };
 
-static int number_on(struct syscall_number number, enum machine machine)
+/* Is this row part of the filter? */
+static bool trap_applies(const struct trap *trap, bool leaders_table)
 {
-    switch (machine) {
-    case MACHINE_X86_64:
-        return number.x86_64;
-    case MACHINE_AARCH64:
-        return number.aarch64;
-    }
-    return -1;
-}
-
-static bool trap_applies(enum when when, bool leaders_table)
-{
-    switch (when) {
+    if (settings.allowed_groups & 1u << trap->group)
+        return false;
+    switch (trap->when) {
     case ALWAYS:
         return true;
     case WHEN_UDP:
@@ -937,11 +1092,14 @@ static bool trap_applies(enum when when, bool leaders_table)
 /* The filter of this policy. leaders_table: the kernel can only read a leader's descriptors (no PIDFD_THREAD). */
 static int traps_assemble(struct bpf_program *program, enum machine machine, bool leaders_table)
 {
-    struct bpf_row rows[ARRAY_LEN(traps)];
+    struct bpf_row rows[ARRAY_LEN(traps) + DENIED_CALLS_MAX];
     size_t n = 0;
 
+    for (size_t i = 0; i < settings.n_denied_calls; i++) /* first: they go before every row of ours */
+        rows[n++] = (struct bpf_row){.number = number_on(settings.denied_calls[i], machine), .result = FAILS(EPERM)};
+
     for (size_t i = 0; i < ARRAY_LEN(traps); i++) {
-        if (!trap_applies(traps[i].when, leaders_table))
+        if (!trap_applies(&traps[i], leaders_table))
             continue;
         rows[n].number = number_on(traps[i].number, machine);
         rows[n].result = traps[i].result;
@@ -955,7 +1113,7 @@ static int traps_assemble(struct bpf_program *program, enum machine machine, boo
 static const struct trap *trap_of(int number, const uint64_t args[6])
 {
     for (size_t i = 0; i < ARRAY_LEN(traps); i++)
-        if (number_on(traps[i].number, MACHINE_OURS) == number && trap_applies(traps[i].when, false) &&
+        if (number_on(traps[i].number, MACHINE_OURS) == number && trap_applies(&traps[i], false) &&
             bpf_matches(traps[i].conditions, args))
             return &traps[i];
     return NULL;
@@ -2303,6 +2461,18 @@ static struct outcome call_open(struct request *r)
     return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, flags & O_CLOEXEC));
 }
 
+/* prlimit64 with a new limit: on the caller's own process only. The pid is a register: the kernel sees what we see. */
+static struct outcome call_prlimit(struct request *r)
+{
+    struct process_status status;
+    pid_t pid = (pid_t)r->args[0];
+
+    if (pid == r->tid || (process_status_read(r->tid, &status) == 0 && status.leader == pid))
+        return (struct outcome){CONTINUE, 0};
+    tell_refused(r, "another process's limits", "");
+    return outcome_reply(-EPERM);
+}
+
 static struct outcome call_run(struct request *r)
 {
     switch (r->call) {
@@ -2322,6 +2492,8 @@ static struct outcome call_run(struct request *r)
         return call_setsockopt(r);
     case CALL_OPEN:
         return call_open(r);
+    case CALL_PRLIMIT:
+        return call_prlimit(r);
     case CALL_NONE:
         break;
     }
@@ -2730,6 +2902,8 @@ static int confine(void *argument)
     if (getppid() != c->parent)
         _exit(EXIT_OURS);
     if (settings.cwd != NULL && confine_step(c, "enter the directory of --cwd", result_of(chdir(settings.cwd))) < 0)
+        _exit(EXIT_OURS);
+    if (confine_step(c, "give up capabilities", caps_keep(settings.kept_caps)) < 0)
         _exit(EXIT_OURS);
     if (confine_step(c, "set no_new_privs", result_of(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) < 0 ||
         confine_step(c, "enter a Landlock domain", landlock_enter(c->landlock)) < 0)

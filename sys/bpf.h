@@ -9,18 +9,19 @@
 /* A filter is a table of rows: "when this call's arguments look like this, return that". The first row of a call that
  * matches decides; a call without a matching row is allowed. int arguments are compared on their low 32 bits, as the
  * kernel itself reads them; pointers on both halves. */
-enum bpf_test {
+enum __attribute__((packed)) bpf_test {
     BPF_ALWAYS,  /* ends the list of conditions */
     BPF_EQUAL,   /* (low 32 bits & mask) == value */
+    BPF_UNLIKE,  /* (low 32 bits & mask) != value */
     BPF_ANY_BIT, /* (low 32 bits & mask) != 0 */
     BPF_NONZERO, /* any of the 64 bits */
 };
 
-enum { BPF_CONDITIONS = 3, BPF_INSTRUCTIONS = 1024, BPF_ROWS = 160, BPF_X32_BIT = 0x40000000 };
+enum { BPF_CONDITIONS = 3, BPF_INSTRUCTIONS = 2048, BPF_ROWS = 256, BPF_X32_BIT = 0x40000000 };
 
 struct bpf_condition {
     enum bpf_test test;
-    unsigned argument; /* 0..5 */
+    uint8_t argument; /* 0..5 */
     uint32_t mask, value;
 };
 
@@ -36,6 +37,10 @@ static bool bpf_matches(const struct bpf_condition conditions[BPF_CONDITIONS], c
             return true;
         case BPF_EQUAL:
             if ((low & c->mask) != c->value)
+                return false;
+            break;
+        case BPF_UNLIKE:
+            if ((low & c->mask) == c->value)
                 return false;
             break;
         case BPF_ANY_BIT:
@@ -88,6 +93,7 @@ static unsigned bpf_condition_len(const struct bpf_condition *c)
     case BPF_ALWAYS:
         return 0;
     case BPF_EQUAL:
+    case BPF_UNLIKE:
         return c->mask == UINT32_MAX ? 2 : 3;
     case BPF_ANY_BIT:
         return 2;
@@ -110,6 +116,12 @@ static void bpf_emit_condition(struct bpf_program *program, const struct bpf_con
         if (c->mask != UINT32_MAX)
             bpf_emit(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, c->mask);
         bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, left, c->value);
+        return;
+    case BPF_UNLIKE:
+        bpf_load(program, low);
+        if (c->mask != UINT32_MAX)
+            bpf_emit(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, c->mask);
+        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, left, 0, c->value);
         return;
     case BPF_ANY_BIT:
         bpf_load(program, low);

@@ -1,4 +1,4 @@
-/* kernel.h - the kernel's interface where libc has none: newer constants, syscall numbers of both machines, raw wrappers (syscalls(2)) */
+/* kernel.h - the kernel's interface where libc has none: newer constants, both machines' numbers, wrappers (syscalls(2)) */
 #ifndef KERNEL_H
 #define KERNEL_H
 
@@ -38,37 +38,76 @@ enum {
 #define KERNEL_NOTIF_SET_FLAGS SECCOMP_IOW(4, uint64_t)            /* seccomp_unotify(2), Linux 6.6 */
 #define KERNEL_NOTIF_SYNC_WAKE_UP 1UL                              /* its one flag */
 
-/* Syscall numbers as data, so that one machine can build and test the other's filter. -1: the machine has no such call.
- * asm/unistd_64.h and asm-generic/unistd.h; the unit test holds them against the headers. */
-struct syscall_number {
-    int16_t x86_64, aarch64;
+/* Syscall numbers of both machines in one value, so that one machine can build and test the other's filter. -1: the
+ * machine has no such call. asm/unistd_64.h and asm-generic/unistd.h; the unit test holds them against the headers. */
+#define SYSCALL_NUMBERS(x86_64, aarch64) ((x86_64) * 0x10000 + ((aarch64) & 0xffff))
+
+enum syscall_number {
+    NR_open = SYSCALL_NUMBERS(2, -1),
+    NR_ioctl = SYSCALL_NUMBERS(16, 29),
+    NR_socket = SYSCALL_NUMBERS(41, 198),
+    NR_connect = SYSCALL_NUMBERS(42, 203),
+    NR_sendto = SYSCALL_NUMBERS(44, 206),
+    NR_sendmsg = SYSCALL_NUMBERS(46, 211),
+    NR_bind = SYSCALL_NUMBERS(49, 200),
+    NR_listen = SYSCALL_NUMBERS(50, 201),
+    NR_socketpair = SYSCALL_NUMBERS(53, 199),
+    NR_setsockopt = SYSCALL_NUMBERS(54, 208),
+    NR_clone = SYSCALL_NUMBERS(56, 220),
+    NR_ptrace = SYSCALL_NUMBERS(101, 117),
+    NR_mknod = SYSCALL_NUMBERS(133, -1),
+    NR_personality = SYSCALL_NUMBERS(135, 92),
+    NR_pivot_root = SYSCALL_NUMBERS(155, 41),
+    NR_acct = SYSCALL_NUMBERS(163, 89),
+    NR_mount = SYSCALL_NUMBERS(165, 40),
+    NR_umount2 = SYSCALL_NUMBERS(166, 39),
+    NR_swapon = SYSCALL_NUMBERS(167, 224),
+    NR_swapoff = SYSCALL_NUMBERS(168, 225),
+    NR_reboot = SYSCALL_NUMBERS(169, 142),
+    NR_iopl = SYSCALL_NUMBERS(172, -1),
+    NR_ioperm = SYSCALL_NUMBERS(173, -1),
+    NR_init_module = SYSCALL_NUMBERS(175, 105),
+    NR_delete_module = SYSCALL_NUMBERS(176, 106),
+    NR_quotactl = SYSCALL_NUMBERS(179, 60),
+    NR_kexec_load = SYSCALL_NUMBERS(246, 104),
+    NR_add_key = SYSCALL_NUMBERS(248, 217),
+    NR_request_key = SYSCALL_NUMBERS(249, 218),
+    NR_keyctl = SYSCALL_NUMBERS(250, 219),
+    NR_openat = SYSCALL_NUMBERS(257, 56),
+    NR_mknodat = SYSCALL_NUMBERS(259, 33),
+    NR_unshare = SYSCALL_NUMBERS(272, 97),
+    NR_perf_event_open = SYSCALL_NUMBERS(298, 241),
+    NR_fanotify_init = SYSCALL_NUMBERS(300, 262),
+    NR_prlimit64 = SYSCALL_NUMBERS(302, 261),
+    NR_open_by_handle_at = SYSCALL_NUMBERS(304, -1),
+    NR_sendmmsg = SYSCALL_NUMBERS(307, 269),
+    NR_setns = SYSCALL_NUMBERS(308, 268),
+    NR_process_vm_readv = SYSCALL_NUMBERS(310, 270),
+    NR_process_vm_writev = SYSCALL_NUMBERS(311, 271),
+    NR_kcmp = SYSCALL_NUMBERS(312, 272),
+    NR_finit_module = SYSCALL_NUMBERS(313, 273),
+    NR_kexec_file_load = SYSCALL_NUMBERS(320, 294),
+    NR_bpf = SYSCALL_NUMBERS(321, 280),
+    NR_userfaultfd = SYSCALL_NUMBERS(323, 282),
+    NR_io_uring_setup = SYSCALL_NUMBERS(425, 425),
+    NR_io_uring_enter = SYSCALL_NUMBERS(426, 426),
+    NR_io_uring_register = SYSCALL_NUMBERS(427, 427),
+    NR_open_tree = SYSCALL_NUMBERS(428, 428),
+    NR_move_mount = SYSCALL_NUMBERS(429, 429),
+    NR_fsopen = SYSCALL_NUMBERS(430, 430),
+    NR_fsconfig = SYSCALL_NUMBERS(431, 431),
+    NR_fsmount = SYSCALL_NUMBERS(432, 432),
+    NR_fspick = SYSCALL_NUMBERS(433, 433),
+    NR_clone3 = SYSCALL_NUMBERS(435, 435),
+    NR_close_range = SYSCALL_NUMBERS(436, 436),
+    NR_openat2 = SYSCALL_NUMBERS(437, 437),
+    NR_pidfd_getfd = SYSCALL_NUMBERS(438, 438),
+    NR_process_madvise = SYSCALL_NUMBERS(440, 440),
+    NR_mount_setattr = SYSCALL_NUMBERS(442, 442),
+    NR_quotactl_fd = SYSCALL_NUMBERS(443, 443),
 };
 
-#define NUMBER(n, x, a) static const struct syscall_number NR_##n __attribute__((unused)) = {x, a}
-NUMBER(open, 2, -1);
-NUMBER(ioctl, 16, 29);
-NUMBER(socket, 41, 198);
-NUMBER(connect, 42, 203);
-NUMBER(sendto, 44, 206);
-NUMBER(sendmsg, 46, 211);
-NUMBER(bind, 49, 200);
-NUMBER(listen, 50, 201);
-NUMBER(socketpair, 53, 199);
-NUMBER(setsockopt, 54, 208);
-NUMBER(clone, 56, 220);
-NUMBER(openat, 257, 56);
-NUMBER(unshare, 272, 97);
-NUMBER(sendmmsg, 307, 269);
-NUMBER(userfaultfd, 323, 282);
-NUMBER(io_uring_setup, 425, 425);
-NUMBER(io_uring_enter, 426, 426);
-NUMBER(io_uring_register, 427, 427);
-NUMBER(clone3, 435, 435);
-NUMBER(close_range, 436, 436);
-NUMBER(openat2, 437, 437);
-#undef NUMBER
-
-/* A machine: what its filter compares with, and the column of struct syscall_number that is its own. */
+/* A machine: what its filter compares with, and the half of an enum syscall_number that is its own. */
 enum machine { MACHINE_X86_64, MACHINE_AARCH64 };
 
 #if defined(__x86_64__)
@@ -78,6 +117,18 @@ enum machine { MACHINE_X86_64, MACHINE_AARCH64 };
 #else
 #error "sandlock runs on x86_64 and aarch64"
 #endif
+
+/* The number on one machine; negative: it has none. */
+static int number_on(enum syscall_number number, enum machine machine)
+{
+    switch (machine) {
+    case MACHINE_X86_64:
+        return (int16_t)((uint32_t)number >> 16);
+    case MACHINE_AARCH64:
+        return (int16_t)number;
+    }
+    return -1;
+}
 
 /* struct user_msghdr (include/linux/socket.h): what the kernel reads. libc's differs in the widths of two lengths. */
 struct kernel_msghdr {
