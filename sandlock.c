@@ -45,6 +45,7 @@ enum {
     PORT_RANGES_MAX = 256,     /* in one rule */
     KEEP_FDS_MAX = 64,
     DENIED_CALLS_MAX = 64,
+    ENV_MAX = 256,
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ADDRESS_MAX = 128,         /* sizeof(struct sockaddr_storage): the kernel's own limit */
     VECTOR_MAX = 1024,         /* UIO_MAXIOV, for iovec and sendmmsg's vector alike */
@@ -133,11 +134,16 @@ struct settings {
     enum syscall_number denied_calls[DENIED_CALLS_MAX];
     size_t n_denied_calls;
     uint64_t kept_caps;
+    const char *env[ENV_MAX]; /* NAME=VALUE to set, NAME to keep with --clean-env */
+    size_t n_env;
+    bool clean_env;
     bool no_hosts, wait_all, strict, verbose, quiet, log_allowed, allow_steering;
     const char *cwd;
     int keep_fds[KEEP_FDS_MAX];
     size_t n_keep_fds;
 };
+
+static struct log_file log_to = {.fd = -1};
 
 static struct settings settings = {.kept_caps = DEFAULT_CAPS};
 
@@ -419,33 +425,44 @@ static void policy_add(enum rule_list list, struct slice text)
     }
 }
 
-/* @FILE: one rule a line, # begins a comment. The text stays, rules point into it. */
-static void policy_add_file(enum rule_list list, const char *path)
+/* The text of a file of options or rules, with a NUL behind it; it lives to exit, since options point into it. */
+static struct slice read_whole(const char *option, const char *path)
 {
     int fd CLOSE_FD = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     size_t used = 0, room = 0;
     char *text = NULL;
 
     if (fd < 0)
-        die("%s '@%s': cannot open: %s; a readable file of rules would be right", list_options[list], path, strerror(errno));
+        die("%s '%s': cannot open: %s; a readable file would be right", option, path, strerror(errno));
     for (ssize_t n = 1; n > 0; used += (size_t)n) {
-        if (used == room) {
+        if (used + 1 >= room) {
             room = room ? room * 2 : 65536;
             text = realloc(text, room);
             if (text == NULL)
-                die("%s '@%s': too large: out of memory", list_options[list], path);
+                die("%s '%s': too large: out of memory", option, path);
         }
-        n = read(fd, text + used, room - used);
+        n = read(fd, text + used, room - used - 1);
         if (n < 0)
-            die("%s '@%s': cannot read: %s", list_options[list], path, strerror(errno));
+            die("%s '%s': cannot read: %s", option, path, strerror(errno));
     }
-    struct slice rest = {text, used};
-    while (rest.p != NULL) {
+    text[used] = 0;
+    return (struct slice){text, used};
+}
+
+/* @FILE: one rule a line, # begins a comment. */
+static void policy_add_file(enum rule_list list, const char *path)
+{
+    struct slice rest = read_whole(list_options[list], path);
+
+    for (unsigned number = 1; rest.p != NULL; number++) {
         struct slice line = slice_split(&rest, '\n');
+
+        say_place(path, number);
         line = slice_trim(slice_split(&line, '#'));
         if (line.len > 0)
             policy_add(list, line);
     }
+    say_place(NULL, 0);
     policy.any[list] = true; /* an empty allow file allows nothing; it doesn't lift the restriction */
 }
 
@@ -766,6 +783,58 @@ static void set_verbose(const char *value)
     settings.verbose = true;
 }
 
+static void set_quiet(const char *value)
+{
+    (void)value;
+    settings.quiet = true;
+}
+
+static void set_log_allowed(const char *value)
+{
+    (void)value;
+    settings.log_allowed = true;
+}
+
+static void set_log(const char *value)
+{
+    uint64_t fd;
+
+    if (strcmp(value, "-") == 0) {
+        log_to.fd = STDERR_FILENO;
+    } else if (strncmp(value, "fd:", 3) == 0) {
+        if (parse_uint(slice_of(value + 3), INT32_MAX, &fd) < 0 || fcntl((int)fd, F_GETFD) < 0)
+            die("--log '%s': not an open descriptor; fd:3 with a descriptor 3 that is open would be right", value);
+        log_to.fd = (int)fd;
+    } else {
+        log_to.fd = open(value, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+        if (log_to.fd < 0)
+            die("--log '%s': cannot open: %s; a file that can be written, - or fd:N would be right", value,
+                errno == ENXIO ? "nobody reads it" : strerror(errno));
+    }
+}
+
+static void set_cwd(const char *value)
+{
+    settings.cwd = value;
+}
+
+static void set_env(const char *value)
+{
+    if (value[0] == 0 || value[0] == '=')
+        die("--env '%s': no name; NAME=VALUE, or NAME to keep it with --clean-env, would be right", value);
+    if (settings.n_env == ENV_MAX)
+        die("--env '%s': one too many; at most %d would be right", value, ENV_MAX);
+    settings.env[settings.n_env++] = value;
+}
+
+static void set_clean_env(const char *value)
+{
+    (void)value;
+    settings.clean_env = true;
+}
+
+static void set_policy(const char *path);
+
 static const struct option {
     const char *name;
     const char *argument; /* NULL: takes none */
@@ -785,10 +854,17 @@ static const struct option {
     {"--allow-syscall", "GROUP", set_allow_syscall, "permit calls that are refused otherwise: trace, mount, namespaces ..."},
     {"--deny-syscall", "NAME", set_deny_syscall, "refuse a system call (EPERM)"},
     {"--keep-cap", "NAME", set_keep_cap, "keep a capability that root has beyond the ordinary ones"},
+    {"--policy", "FILE", set_policy, "options from a file: one a line, without the dashes; # begins a comment"},
+    {"--log", "FILE", set_log, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
+    {"--log-allowed", NULL, set_log_allowed, "write what is permitted there, too"},
+    {"--cwd", "DIR", set_cwd, "run the command in this directory"},
+    {"--env", "NAME[=VALUE]", set_env, "set a variable for the command, or keep it with --clean-env"},
+    {"--clean-env", NULL, set_clean_env, "no variables but those of --env"},
     {"--timeout", "TIME", set_timeout, "end the command after 10s, 5m, 2h: TERM, 2 s later KILL; exit 124"},
     {"--wait-all", NULL, set_wait_all, "wait for what the command leaves behind instead of killing it"},
     {"--keep-fd", "N", set_keep_fd, "hand descriptor N down; all others above 2 are closed"},
     {"--strict", NULL, set_strict, "refuse to run where the kernel lacks a protection (see check)"},
+    {"-q", NULL, set_quiet, "no summary, no warnings"},
     {"-v", NULL, set_verbose, "write each denial to stderr, with the rule that would allow it"},
 };
 
@@ -801,31 +877,37 @@ static void usage(int to)
                 "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, or * (or nothing) for all. PORTS are 443, 80,443,\n"
                 "8000-8010 or *; without them, all. No scheme means tcp://. No rule at all means no network.\n\noptions:\n");
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-        char name[32];
+        char name[40];
 
         snprintf(name, sizeof name, "%s %s", options[i].name, options[i].argument ? options[i].argument : "");
-        dprintf(to, "  %-18s %s\n", name, options[i].help);
+        dprintf(to, "  %-24s%s\n", name, options[i].help);
     }
     dprintf(to, "\nexit: the command's status, 128+n when signal n ended it, 124 timeout, 125 sandlock's own error,\n"
                 "126 not executable, 127 not found. explain: 1 if any is denied.\n\n"
                 "  sandlock run -v --net-allow 10.0.0.1:443 -- curl https://10.0.0.1/\n");
 }
 
+/* The option of that name, NULL: none. */
+static const struct option *option_find(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (slice_is(name, options[i].name))
+            return &options[i];
+    return NULL;
+}
+
 /* Options up to the first other word or "--". Returns the index of what follows. */
 static int options_parse(int argc, char **argv, int at)
 {
     for (; at < argc && argv[at][0] == '-' && argv[at][1] != 0; at++) {
-        const struct option *option = NULL;
         const char *equals = strchr(argv[at], '=');
-        size_t len = equals ? (size_t)(equals - argv[at]) : strlen(argv[at]);
+        struct slice name = {argv[at], equals ? (size_t)(equals - argv[at]) : strlen(argv[at])};
 
         if (strcmp(argv[at], "--") == 0)
             return at + 1;
-        for (size_t i = 0; i < ARRAY_LEN(options) && option == NULL; i++)
-            if (slice_is((struct slice){argv[at], len}, options[i].name))
-                option = &options[i];
+        const struct option *option = option_find(name);
         if (option == NULL)
-            die("%s: unknown option; sandlock --help lists them", argv[at]);
+            die("%.*s: unknown option; sandlock --help lists them", (int)name.len, name.p);
         if (option->argument == NULL && equals != NULL)
             die("%s: takes no value; %s alone would be right", argv[at], option->name);
         if (option->argument == NULL)
@@ -838,6 +920,45 @@ static int options_parse(int argc, char **argv, int at)
             die("%s: needs a value; %s %s would be right", option->name, option->name, option->argument);
     }
     return at;
+}
+
+/* One line of a policy file: NAME, or NAME VALUE. It is terminated in place. */
+static void options_set_line(char *line)
+{
+    char name[64];
+    struct slice value = slice_of(line), word = slice_split(&value, ' ');
+
+    value = slice_trim(value);
+    snprintf(name, sizeof name, "%s%.*s", word.len == 1 ? "-" : "--", (int)word.len, word.p);
+    const struct option *option = option_find(slice_of(name));
+    if (option == NULL || option->set == set_policy)
+        die("'%.*s': no option for a policy file; a line like net-allow 10.0.0.1:443 would be right", (int)word.len, word.p);
+    if ((option->argument == NULL) != (value.len == 0))
+        die("%.*s: %s", (int)word.len, word.p, option->argument ? "needs a value behind it" : "takes no value");
+    option->set(value.len ? value.p : NULL);
+}
+
+/* --policy FILE. The lines are cut out of the file's text, which lives to exit. */
+static void set_policy(const char *path)
+{
+    struct slice rest = read_whole("--policy", path);
+
+    for (unsigned number = 1; rest.p != NULL; number++) {
+        struct slice line = slice_split(&rest, '\n');
+        size_t end = 0;
+
+        while (end < line.len && !(line.p[end] == '#' && (end == 0 || line.p[end - 1] == ' ' || line.p[end - 1] == '\t')))
+            end++;
+        line = slice_trim((struct slice){line.p, end});
+        say_place(path, number);
+        if (line.len == 0)
+            continue;
+        char *text = strndup(line.p, line.len); /* lives to exit */
+        if (text == NULL)
+            die("out of memory");
+        options_set_line(text);
+    }
+    say_place(NULL, 0);
 }
 
 /* ---- traps ---- */
@@ -1154,8 +1275,6 @@ static struct seen {
 static uint16_t seen_index[4 * EVENTS_MAX]; /* by hash: 1 + the place in seen; 0: free */
 static size_t n_seen;
 static uint64_t unseen; /* events for which there was no room left */
-
-static struct log_file log_to = {.fd = -1};
 
 /* FNV-1a of a string, continued from `hash`. */
 static uint64_t hash_text(uint64_t hash, const char *text)
@@ -3100,6 +3219,26 @@ static void main_raise_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* --env and --clean-env: our own environment becomes the command's. */
+static void main_prepare_environment(void)
+{
+    const char *kept[ENV_MAX];
+
+    for (size_t i = 0; i < settings.n_env; i++)
+        kept[i] = strchr(settings.env[i], '=') ? NULL : getenv(settings.env[i]);
+    if (settings.clean_env && clearenv() != 0)
+        die("--clean-env: out of memory");
+    for (size_t i = 0; i < settings.n_env; i++) {
+        const char *equals = strchr(settings.env[i], '=');
+        char *name = strndup(settings.env[i], strcspn(settings.env[i], "="));
+        const char *value = equals ? equals + 1 : kept[i];
+
+        if (name == NULL || (value != NULL && setenv(name, value, 1) < 0))
+            die("--env '%s': out of memory", settings.env[i]);
+        free(name);
+    }
+}
+
 /* The hosts file that is shown inside, where rules have names. */
 static void main_prepare_hosts(void)
 {
@@ -3166,6 +3305,7 @@ static int run_command(char **argv)
     here.proc = features.proc;
     here.pins.by_thread = features.threads;
     main_prepare_hosts();
+    main_prepare_environment();
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads) < 0)
         die("cannot assemble the filter: it is too long");
     c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);

@@ -39,12 +39,23 @@ static void fd_cleanup(int *fd)
         close(*fd);
 }
 
+/* Where in a file of the user's we are, for messages: "FILE:12: ". Empty: in no file. */
+static char say_where[256];
+
+static void say_place(const char *file, unsigned line)
+{
+    if (file == NULL)
+        say_where[0] = 0;
+    else
+        snprintf(say_where, sizeof say_where, "%s:%u: ", file, line);
+}
+
 /* Write "sandlock: MESSAGE\n" to stderr in one write. Control bytes become '?', so nobody's text can forge a line or
  * drive a terminal. */
 __attribute__((format(printf, 1, 0))) static void vsay(const char *format, va_list args)
 {
-    char line[MESSAGE_MAX] = "sandlock: ";
-    size_t used = strlen(line);
+    char line[MESSAGE_MAX];
+    size_t used = (size_t)snprintf(line, sizeof line, "sandlock: %s", say_where);
     int n = vsnprintf(line + used, sizeof line - used - 1, format, args);
 
     if (n < 0)

@@ -16,7 +16,6 @@
 #include <netinet/udp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 #include <sys/wait.h>
 
 enum { ROW_SECONDS = 20, RECEIVED_MAX = 3, RECEIVE_WAIT_MS = 50 };
@@ -189,7 +188,6 @@ static void run_row(const struct row *row)
              row->shape_name ? row->shape_name : "");
     if (options.pattern != NULL && fnmatch(options.pattern, name, 0) != 0)
         return;
-    struct timespec T0,T1; clock_gettime(CLOCK_MONOTONIC,&T0);
     options.rows++;
     line->len = 0;
     fflush(stdout);
@@ -206,8 +204,6 @@ static void run_row(const struct row *row)
         printf(" killed by signal %d", WTERMSIG(status));
     putchar('\n');
     empty_directory();
-    clock_gettime(CLOCK_MONOTONIC,&T1);
-    if(getenv("T") && (T1.tv_sec-T0.tv_sec)*1000000000L+T1.tv_nsec-T0.tv_nsec>40000000) fprintf(stderr,"SLOW %s\n",name);
 }
 
 /* ---- the matrix ---- */

@@ -141,11 +141,13 @@ static void scene_close(struct scene *s, size_t n)
         close(s->fds[i]);
 }
 
-/* Let the peer catch up with a stream, so that no call meets a full buffer. */
-static void scene_rest(struct scene *s)
+/* Let the peer catch up, untimed: no call shall meet a full buffer or a full queue of connections. */
+static void scene_rest(struct scene *s, size_t done)
 {
     int unsent = 0;
 
+    if (kind->sockets == FRESH && kind->error != ECONNREFUSED && done / batch % 4 == 0)
+        usleep(4000);
     while (kind->sockets == CONNECTED && kind->type == SOCK_STREAM) {
         NEED(ioctl(s->fds[0], SIOCOUTQ, &unsent) == 0, "SIOCOUTQ");
         if (unsent < UNSENT_MAX)
@@ -181,7 +183,7 @@ static void calls_make(size_t total, double *times)
             scene_close(&scene, open);
             scene_open(&scene, open);
         }
-        scene_rest(&scene);
+        scene_rest(&scene, done);
     }
     scene_close(&scene, open);
 }

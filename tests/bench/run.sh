@@ -174,8 +174,10 @@ part_pending() {
 # More threads in the child, and more sandboxes at once.
 part_scale() {
     for threads in 4 64; do
-        for kind in udp-connect tcp-connect; do
-            call="$bench/calls -n 6400 -T $threads $kind $port"
+        for kind in udp-connect udp-sendto tcp-refused; do
+            to=$port
+            [ $kind != tcp-refused ] || to=$refused
+            call="$bench/calls -n 6400 -T $threads $kind $to"
             pairs "$kind, $threads threads" -c "$cpu" -g 'sandlock/floor<=1.25' native="$call" \
                 floor="$bench/floor $call" sandlock="$sandlock run $udp -- $call"
         done
@@ -191,7 +193,7 @@ wait
 END
     call="$bench/calls -n 20000 udp-connect $port"
     for n in 2 8 32; do
-        pairs "$n sandboxes at once, $(nproc) CPUs" -n 3 -t -g "many/one<=$((n * 115 / $(nproc)))e-2" \
+        pairs "$n sandboxes at once, $(nproc) CPUs" -n 3 -t -g "many/one<=$(awk "BEGIN { print $n * 1.15 / $(nproc) }")" \
             one="sh $work/many 1 $sandlock run $udp -- $call" \
             many="sh $work/many $n $sandlock run $udp -- $call"
     done
