@@ -159,12 +159,12 @@ static uint32_t dns_read_u32(struct cursor *c)
 }
 
 /* The name at the cursor, which moves past it. A pointer must lead to before the labels that it ends: then it can
- * neither loop nor lead forward. */
+ * neither loop nor lead forward. There are no more pointers than labels can be. */
 static void dns_read_name(struct cursor *c, struct dns_name *name)
 {
     struct cursor walk = *c;
     size_t start = c->pos; /* of the labels being read */
-    bool jumped = false;
+    unsigned jumps = 0;
     uint8_t len;
 
     name->len = 0;
@@ -174,10 +174,9 @@ static void dns_read_name(struct cursor *c, struct dns_name *name)
         if (p != NULL && len >= DNS_POINTER) {
             p = cursor_take(&walk, 1);
             size_t target = p ? (size_t)(len & ~DNS_POINTER) << 8 | *p : 0;
-            if (!jumped)
+            if (jumps++ == 0)
                 *c = walk;
-            jumped = true;
-            walk.bad = walk.bad || target < DNS_HEADER_LEN || target >= start;
+            walk.bad = walk.bad || target < DNS_HEADER_LEN || target >= start || jumps > DNS_NAME_MAX / 2;
             start = walk.pos = target;
             continue;
         }
@@ -190,7 +189,7 @@ static void dns_read_name(struct cursor *c, struct dns_name *name)
         memcpy(name->wire + name->len + 1, p, len);
         name->len = (uint8_t)(name->len + 1u + len);
     } while (len != 0 && !walk.bad);
-    if (!jumped)
+    if (jumps == 0)
         *c = walk;
     c->bad = walk.bad;
 }

@@ -366,26 +366,26 @@ static void query_step(struct query_run *run, struct query_slot *slot, int64_t n
 
     if (slot->query == NULL)
         return;
-    if (events == 0) {
-        if (now >= slot->deadline && slot->state == SLOT_PARKED)
-            query_ask(run, slot);
-        else if (now >= slot->deadline)
-            query_move_on(run, slot, OUTCOME_SILENT);
+    if (events != 0)
+        switch (slot->state) {
+        case SLOT_UDP:
+            query_receive(run, slot);
+            break;
+        case SLOT_TCP_CONNECT:
+            query_connected(run, slot);
+            break;
+        case SLOT_TCP:
+            query_receive_tcp(run, slot, events);
+            break;
+        case SLOT_PARKED: /* it has no socket */
+            break;
+        }
+    if (slot->query == NULL || now < slot->deadline)
         return;
-    }
-    switch (slot->state) {
-    case SLOT_UDP:
-        query_receive(run, slot);
-        break;
-    case SLOT_TCP_CONNECT:
-        query_connected(run, slot);
-        break;
-    case SLOT_TCP:
-        query_receive_tcp(run, slot, events);
-        break;
-    case SLOT_PARKED:
-        break;
-    }
+    if (slot->state == SLOT_PARKED)
+        query_ask(run, slot);
+    else
+        query_move_on(run, slot, OUTCOME_SILENT); /* however much came that was no answer */
 }
 
 /* Ask all queries of a list, of servers of which there is at least one. Takes as long as the slowest answer; in waves when

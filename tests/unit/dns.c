@@ -240,6 +240,26 @@ static void test_long_names(void)
     }
 }
 
+/* Pointers that lead to pointers: a few are odd, thousands are an attack on our time. */
+static void test_pointer_chain(void)
+{
+    for (size_t n = 126; n <= 128; n++) {
+        struct message message = answer(0x8180, 2, 0);
+
+        ADD(&message, "\xc0\x0c\0\x10\0\1\0\0\0\1"); /* TXT, whose data nobody reads */
+        add(&message, (uint8_t[]){(uint8_t)((2 * n - 2) >> 8), (uint8_t)(2 * n - 2)}, 2);
+        size_t at = DNS_HEADER_LEN;
+        for (size_t i = 1; i < n; i++) {
+            size_t next = message.len;
+            add(&message, (uint8_t[]){(uint8_t)(0xc0 | at >> 8), (uint8_t)at}, 2);
+            at = next;
+        }
+        add(&message, (uint8_t[]){(uint8_t)(0xc0 | at >> 8), (uint8_t)at}, 2);
+        ADD(&message, "\0\1\0\1\0\0\0\1\0\4\300\0\2\1");
+        EXPECT(count(&message) == (n <= DNS_NAME_MAX / 2 ? 2 : -EBADMSG));
+    }
+}
+
 static void test_answers(void)
 {
     uint8_t out[8][16];
@@ -360,6 +380,7 @@ int main(void)
     test_round_trip();
     test_malformed();
     test_long_names();
+    test_pointer_chain();
     test_answers();
     test_chains();
     test_negative();
