@@ -69,6 +69,15 @@ static void descriptors(void)
         got += syscall(__NR_pidfd_getfd, pidfd, fd, 0) >= 0;
     if (got > 0)
         escape("%d descriptors of the supervisor", got);
+    got = 0;
+    for (int fd = 0; fd < PIDFD_GETFD_TRIES; fd++) { /* those that are files can be opened by name */
+        char path[64], to[64];
+
+        snprintf(path, sizeof path, "/proc/%d/fd/%d", supervisor, fd);
+        got += readlink(path, to, sizeof to) >= 0;
+    }
+    if (got > 0)
+        escape("%d descriptors of the supervisor by name", got);
 }
 
 /* A descriptor's owner is sent a signal of our choice when there is something to read. */

@@ -1,6 +1,6 @@
 /* privilege - what root, or a kernel interface, could open (threats rows 21, 35, 36, 37, 45, 47)
  *
- * usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | network. Every argument is chosen so
+ * usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | network | threaded. Every argument is chosen so
  * that success does no harm: files that don't exist, interfaces that don't, the same value again. */
 #include "attack.h"
 
@@ -17,6 +17,7 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <net/route.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -270,18 +271,31 @@ static void knobs(void)
         "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hotplug", "/proc/sys/kernel/sysrq",
         "/proc/sys/kernel/usermodehelper/bset", "/proc/sys/fs/binfmt_misc/register",
         "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/all/route_localnet", "/proc/sys/vm/overcommit_memory",
-        "/proc/sysrq-trigger", "/proc/mtrr", "/proc/1/mem", "/proc/1/oom_score_adj", "/sys/kernel/uevent_helper",
+        "/proc/sysrq-trigger", "/proc/mtrr", "/proc/net/pktgen/pgctrl", "/proc/fs/nfsd/threads", "/proc/irq/0/smp_affinity", "/proc/1/mem", "/proc/1/oom_score_adj", "/sys/kernel/uevent_helper",
         "/sys/power/state", "/sys/class/net/lo/mtu", "/sys/module/tcp_cubic/parameters/beta", "/sys/kernel/mm/ksm/run",
         "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/release_agent", "/sys/fs/cgroup/unified/cgroup.procs",
         "/sys/kernel/security/lockdown", "/sys/kernel/debug/sched/features", "/sys/kernel/tracing/tracing_on",
         "/dev/mem", "/dev/port", "/dev/kmsg", "/dev/net/tun", "/dev/vda", "/dev/vda1", "/dev/sda", "/dev/nvme0n1", "/dev/loop0",
         "/dev/loop-control", "/dev/mapper/control", "/dev/fuse", "/dev/kvm", "/dev/vhost-net", "/dev/vhost-vsock", "/dev/uinput",
         "/dev/userfaultfd", "/dev/ppp", "/dev/vsock", "/dev/rtc0", "/dev/cuse", "/dev/btrfs-control",
-        "/dev/ram0", "/dev/snapshot", "/dev/cpu/0/msr",
+        "/dev/ram0", "/dev/nvme-fabrics", "/dev/nbd0", "/dev/snapshot", "/dev/cpu/0/msr",
     };
+
+    static const char *const directories[] = {
+        "/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/kernel/config", "/sys/kernel/config/netconsole", "/sys/fs/bpf",
+        "/sys/kernel/tracing/instances", "/sys/fs/pstore", "/sys/fs/resctrl",
+    };
+    char path[128];
 
     for (size_t i = 0; i < COUNT(paths); i++)
         open_for_writing(paths[i]);
+    for (size_t i = 0; i < COUNT(directories); i++) { /* where a directory is an object of the kernel's */
+        snprintf(path, sizeof path, "%s/sandlock-attack", directories[i]);
+        int result = access(directories[i], F_OK) < 0 ? 0 : mkdir(path, 0700);
+        if (access(directories[i], F_OK) == 0)
+            forbidden(path, result);
+        rmdir(path);
+    }
     forbidden("truncate core_pattern", truncate("/proc/sys/kernel/core_pattern", 0) < 0 ? -1 : 0);
     forbidden("read /dev/mem", open("/dev/mem", O_RDONLY));
     forbidden("read /proc/kcore", open("/proc/kcore", O_RDONLY));
@@ -301,7 +315,9 @@ static long netlink(int protocol, void *request, size_t len)
 
     if (s < 0)
         return -1;
-    ssize_t n = send(s, request, len, 0) < 0 ? -1 : recv(s, room, sizeof room, 0);
+    struct iovec payload = {request, len};
+    struct msghdr m = {.msg_iov = &payload, .msg_iovlen = 1};
+    ssize_t n = sendmsg(s, &m, 0) < 0 ? -1 : recv(s, room, sizeof room, 0);
     close(s);
     if (n < (ssize_t)sizeof *h)
         return -1;
@@ -357,6 +373,21 @@ static void by_netlink(void)
         forbidden("a uevent", sendto(s, event, sizeof event, 0, (struct sockaddr *)&group, sizeof group));
 }
 
+static void *idle(void *unused)
+{
+    pause();
+    return unused;
+}
+
+/* For a process of many threads the supervisor may do the calls itself: not with what it may and we may not. */
+static void threaded(void)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, idle, NULL);
+    by_netlink();
+}
+
 static void network(void)
 {
     static const struct {
@@ -402,12 +433,12 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } all[] = {{"calls", calls}, {"namespaces", namespaces}, {"capabilities", capabilities}, {"setid", setid},
-               {"filters", filters}, {"lent", lent}, {"knobs", knobs}, {"network", network}};
+               {"filters", filters}, {"lent", lent}, {"knobs", knobs}, {"network", network}, {"threaded", threaded}};
 
     for (size_t i = 0; argc == 2 && i < COUNT(all); i++)
         if (strcmp(argv[1], all[i].name) == 0) {
             all[i].run();
             return attack_done();
         }
-    broken("usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | network");
+    broken("usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | network | threaded");
 }

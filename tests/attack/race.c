@@ -123,6 +123,23 @@ static long call_fd_connect(void)
     return result;
 }
 
+/* A port is taken at most: what makes it reachable is asked again. */
+static long call_fd_bind(void)
+{
+    struct sockaddr_in to = at4(PERMITTED, 7410), own = {0};
+    socklen_t len = sizeof own;
+    long result = bind(race->slot, (struct sockaddr *)&to, sizeof to);
+
+    if (getsockname(race->real, (struct sockaddr *)&own, &len) == 0 && own.sin_port == to.sin_port) {
+        if (listen(race->real, 1) == 0 && escapes.used == 0)
+            escape("listens on port 7410");
+        close(race->real);
+        race->real = fresh(AF_INET, SOCK_STREAM);
+        return 0;
+    }
+    return result;
+}
+
 static long call_addrform(void)
 {
     struct sockaddr_in6 peer = at6("::ffff:" PERMITTED, PORT);
@@ -281,6 +298,7 @@ static const struct kind {
     {"sendmmsg", ready_udp, call_sendmmsg, swap_address, true},
     {"fd-unix-connect", ready_tcp_slot, call_fd_connect, swap_descriptor, false},
     {"fd-netlink-connect", ready_netlink_tcp, call_fd_connect, swap_descriptor, false},
+    {"fd-unix-bind", ready_tcp_slot, call_fd_bind, swap_descriptor, false},
     {"fd-unix-sendto", ready_unix_udp, call_sendto, swap_descriptor, false},
     {"fd-unix-sendmsg", ready_unix_udp, call_sendmsg, swap_descriptor, false},
     {"fd-unix-sendmmsg", ready_unix_udp, call_sendmmsg, swap_descriptor, false},
