@@ -31,6 +31,8 @@ test    ip                                      iproute2                    ipro
 test    ping                                    iputils-ping                iputils-ping
 test    curl                                    curl                        curl
 test    python3                                 python3                     python3
+test    dnsmasq                                 dnsmasq-base                dnsmasq
+test    unbound                                 unbound                     unbound
 test    redis-server                            redis-server                redis
 test    redis-cli                               redis-tools                 redis
 lint    clang                                   clang                       clang
