@@ -1,13 +1,13 @@
 /* exhaust - make the supervisor run out of something, or wait (threats rows 22, 23, 48)
  *
- * usage: exhaust shapes | pending | stall | secret. The others must not notice: a connect to the permitted destination, from
+ * usage: exhaust shapes | pending | crowd | stall | secret. The others must not notice: a connect to the permitted destination, from
  * a process of its own, has PATIENCE seconds. */
 #include "attack.h"
 
 #include <pthread.h>
 #include <sched.h>
 
-enum { PATIENCE = 5, SUPERVISOR_KIB = 64 * 1024, HOLDERS = 8, HOLDER_THREADS = 200, STACK = 32768, SECRET_CALL = 447 };
+enum { PATIENCE = 5, SUPERVISOR_KIB = 64 * 1024, HOLDERS = 8, HOLDER_THREADS = 200, CROWD = 3000, STACK = 32768, SECRET_CALL = 447 };
 
 /* The attack itself hangs: that is the worst stall, and this its line. */
 static void stalled(int sig)
@@ -209,6 +209,18 @@ static void pending(void)
     others_go_on("they were killed");
 }
 
+/* One process of very many threads: what is asked of each of its siblings for each of them takes its time. */
+static void crowd(void)
+{
+    pid_t holder = hold(CROWD);
+
+    sleep(1);
+    for (int i = 0; i < 3; i++)
+        others_go_on("a crowd waits");
+    kill(holder, SIGKILL);
+    waitpid(holder, NULL, 0);
+}
+
 /* A full unix datagram queue: the sender would wait for its reader. */
 static void full_datagram_queue(void)
 {
@@ -317,11 +329,13 @@ int main(int argc, char **argv)
         shapes();
     else if (argc == 2 && strcmp(argv[1], "pending") == 0)
         pending();
+    else if (argc == 2 && strcmp(argv[1], "crowd") == 0)
+        crowd();
     else if (argc == 2 && strcmp(argv[1], "stall") == 0)
         stall();
     else if (argc == 2 && strcmp(argv[1], "secret") == 0)
         secret();
     else
-        broken("usage: exhaust shapes | pending | stall | secret");
+        broken("usage: exhaust shapes | pending | crowd | stall | secret");
     return attack_done();
 }
