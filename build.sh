@@ -39,6 +39,9 @@ lint    clang                                   clang                       clan
 lint    shellcheck                              shellcheck                  shellcheck
 lint    cppcheck                                cppcheck                    cppcheck
 lint    mandoc                                  mandoc                      mandoc
+vm      qemu-system-x86_64                      qemu-system-x86             qemu-system-x86_64
+vm      qemu-system-aarch64                     qemu-system-arm             qemu-system-aarch64
+vm      cpio                                    cpio                        cpio
 bench   bwrap                                   bubblewrap                  bubblewrap
 END
 }
@@ -50,12 +53,14 @@ usage: ./build.sh [COMMAND]
   (none)          build/sandlock: static, stripped, for this machine
   demo            see it work: what is fetched, what is refused, and the rule that would allow it
   test [FILE...]  build and run the tests, or those files of tests/
+  vm-test [MACHINE [KERNEL...]]
+                  run the tests on other kernels in QEMU: x86_64 and aarch64, 5.10, 6.1, 6.12 and 7 (tests/vm/run.sh)
   lint            gcc and clang with all warnings, the analyzers and checkers that are installed
   amalgamate      build/sandlock_amalgamated.c: one C file that compiles to the same program
   bench           measure, print a table
   x86_64, aarch64 build/sandlock-x86_64, build/sandlock-aarch64 (Debian: cross built where need be)
   all             both, and build/SHA256SUMS
-  install GROUP.. the packages of build, test, lint, bench, x86_64 or aarch64
+  install GROUP.. the packages of build, test, vm, lint, bench, x86_64 or aarch64
   clean           remove build/
 END
 }
@@ -183,10 +188,11 @@ build() {
     fi
 }
 
-# Compile each of the sources given to build/SOURCE without its .c.
+# Compile each of the sources given to $into/SOURCE without its .c.
+into=build
 compile_each() {
     for source; do
-        compile "$source" "build/${source%.c}" || return 1
+        compile "$source" "$into/${source%.c}" || return 1
     done
 }
 
@@ -215,6 +221,17 @@ build_tests() {
 run_tests() {
     build_tests
     busybox ash tests/run.sh "$@"
+}
+
+# The tests on the kernels given, in a virtual machine of kind $1; on all of them without one.
+vm_test() {
+    machine=$1
+    shift
+    [ $# -gt 0 ] || set -- 5.10 6.1 6.12 7
+    into=build/vm/$machine
+    build "$machine" "$into/sandlock"
+    build_programs tests tests/unit tests/attack
+    sh tests/vm/run.sh "$machine" "$@"
 }
 
 # Both compilers' warnings over the program, each part alone, and the test programs.
@@ -292,6 +309,15 @@ demo)
     ;;
 test)
     run_tests "$@"
+    ;;
+vm-test)
+    provide vm || exit 1
+    if [ $# -gt 0 ]; then
+        vm_test "$@"
+    else
+        vm_test x86_64
+        vm_test aarch64
+    fi
     ;;
 lint)
     lint

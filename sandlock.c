@@ -1577,7 +1577,8 @@ static void parse_destination(const struct request *r, union address *address, s
         return;
     if (family == AF_INET6 && *len < sizeof address->v6)
         address->v6.sin6_scope_id = 0; /* RFC 2133's shorter form has none */
-    address->any.sa_family = family;
+    if (r->call != CALL_BIND) /* which takes AF_UNSPEC with 0.0.0.0 only */
+        address->any.sa_family = family;
     to->kind = DESTINATION_IP;
     to->protocol = kind_protocol(r->kind);
     ip_addr_from_sockaddr(address, &to->addr, &to->port);
@@ -1595,6 +1596,8 @@ static int parse_address(struct request *r)
     int64_t len = (int32_t)r->args[2];
     int result = parse_pin(r);
 
+    if (result == 0 && r->call == CALL_BIND)
+        result = pin_kind(r->pin, &r->kind);
     if (result < 0)
         return result;
     if (len < 0 || len > ADDRESS_MAX)
@@ -1604,7 +1607,8 @@ static int parse_address(struct request *r)
     if (result < 0)
         return result;
     r->address_len = (socklen_t)len;
-    result = pin_kind(r->pin, &r->kind);
+    if (r->call == CALL_CONNECT)
+        result = pin_kind(r->pin, &r->kind);
     if (result < 0)
         return result;
     parse_destination(r, &r->address, &r->address_len, (struct ip_addr){0, 0, 0}, &r->to);
@@ -1653,7 +1657,9 @@ static int64_t parse_headers(const struct request *r)
     switch (r->call) {
     case CALL_SENDTO:
         first->header = (struct kernel_msghdr){.name = r->args[4], .namelen = (int32_t)r->args[5], .iovlen = 1};
-        return 1;
+        if (first->header.name != 0 && first->header.namelen == 0 && socket_is_ip(r->kind))
+            first->header.namelen = 1; /* an empty address is one that is too short; to sendmsg it would be none */
+        return first->header.name != 0 && first->header.namelen > ADDRESS_MAX ? -EINVAL : 1;
     case CALL_SENDMSG:
         want = child_read(r->tid, r->args[1], first, sizeof first->header) == 0;
         return want ? 1 : -EFAULT;
@@ -1683,8 +1689,6 @@ static int parse_header(struct kernel_msghdr *header)
         return -EMSGSIZE;
     if (header->controllen > INT32_MAX)
         return -ENOBUFS;
-    if (header->control == 0)
-        header->controllen = 0;
     return header->controllen > CONTROL_MAX ? -ENOBUFS : 0;
 }
 
@@ -1728,26 +1732,48 @@ static int parse_messages(const struct request *r, size_t n)
     return 0;
 }
 
-/* The lengths of the payloads, clamped as the kernel does. 0 or -EINVAL. */
-static int parse_lengths(void)
+/* Could this be memory of a process at all? The kernel asks that before anything else (access_ok). */
+static bool vector_is_ours(const struct iovec *vector)
+{
+    uintptr_t start = (uintptr_t)vector->iov_base, end = start + vector->iov_len;
+
+    return (intptr_t)start >= 0 && end >= start && (start > KERNEL_USER_END || end <= KERNEL_USER_END);
+}
+
+/* The length of message i's payload, clamped as the kernel does; -EINVAL or -EFAULT. */
+static int64_t parse_length(const struct request *r, size_t i)
+{
+    struct iovec *vectors = &batch.vectors[batch.vector_at[i]];
+    size_t n = batch.vector_at[i + 1] - batch.vector_at[i], length = 0;
+
+    for (size_t v = 0; v < n && r->call != CALL_SENDTO; v++)
+        if ((ssize_t)vectors[v].iov_len < 0)
+            return -EINVAL;
+    for (size_t v = 0; v < n; v++) {
+        bool ours = n == 1 || vector_is_ours(&vectors[v]); /* a single one is cut before it is looked at */
+
+        if (vectors[v].iov_len > LENGTH_MAX - length)
+            vectors[v].iov_len = LENGTH_MAX - length;
+        if (!ours || !vector_is_ours(&vectors[v]))
+            return -EFAULT;
+        length += vectors[v].iov_len;
+    }
+    return (int64_t)length;
+}
+
+/* The lengths of the payloads. 0 or -errno of the first; another that is wrong waits until it is the first. */
+static int parse_lengths(const struct request *r)
 {
     for (size_t i = 0; i < batch.n; i++) {
-        size_t length = 0;
+        int64_t length = parse_length(r, i);
 
-        for (size_t v = batch.vector_at[i]; v < batch.vector_at[i + 1]; v++) {
-            struct iovec *vector = &batch.vectors[v];
-
-            if ((ssize_t)vector->iov_len < 0) {
-                if (i == 0)
-                    return -EINVAL;
-                batch.n = i;
-                return 0;
-            }
-            if (vector->iov_len > LENGTH_MAX - length)
-                vector->iov_len = LENGTH_MAX - length;
-            length += vector->iov_len;
+        if (length < 0 && i == 0)
+            return (int)length;
+        if (length < 0) {
+            batch.n = i;
+            return 0;
         }
-        batch.lengths[i] = length;
+        batch.lengths[i] = (size_t)length;
     }
     return 0;
 }
@@ -1782,43 +1808,69 @@ static void parse_payloads(const struct request *r, bool stream)
     }
 }
 
-/* Is this control message one that leaves the destination as it was judged (threats.md, row 14)? The interface that a
- * PKTINFO names is taken out, but where the user permits steering. source: the source address it names, if it does. */
-static bool parse_control_message(struct cmsghdr *c, struct socket_kind kind, struct ip_addr *source)
-{
-    size_t len = c->cmsg_len - sizeof *c;
+/* What a control message may be. */
+enum control { CONTROL_PASSES, CONTROL_REFUSED, CONTROL_UNKNOWN };
 
-    if (c->cmsg_level == SOL_SOCKET) {
-        if (kind.domain == AF_UNIX)
-            return c->cmsg_type == SCM_RIGHTS || c->cmsg_type == SCM_CREDENTIALS;
-        return c->cmsg_type == SO_TIMESTAMPING || c->cmsg_type == KERNEL_SO_TXTIME;
+/* Does this control message leave the destination as it was judged (threats.md, row 14)? Refused are those that change
+ * it, or would use privileges of ours. */
+static enum control parse_control_type(const struct cmsghdr *c, struct socket_kind kind)
+{
+    switch (c->cmsg_level) {
+    case SOL_SOCKET:
+        if (c->cmsg_type == SO_MARK)
+            return CONTROL_REFUSED;
+        if (c->cmsg_type == SCM_RIGHTS || c->cmsg_type == SCM_CREDENTIALS)
+            return CONTROL_PASSES; /* which only unix sockets look at */
+        return kind.domain != AF_UNIX && (c->cmsg_type == SO_TIMESTAMPING || c->cmsg_type == KERNEL_SO_TXTIME)
+                   ? CONTROL_PASSES : CONTROL_UNKNOWN;
+    case SOL_IP:
+        if (c->cmsg_type == IP_RETOPTS)
+            return CONTROL_REFUSED;
+        return c->cmsg_type == IP_TTL || c->cmsg_type == IP_TOS || c->cmsg_type == IP_PKTINFO ? CONTROL_PASSES
+                                                                                             : CONTROL_UNKNOWN;
+    case SOL_IPV6:
+        switch (c->cmsg_type) {
+        case IPV6_PKTINFO:
+        case IPV6_HOPLIMIT:
+        case IPV6_TCLASS:
+        case IPV6_DONTFRAG:
+            return CONTROL_PASSES;
+        case IPV6_HOPOPTS:
+        case IPV6_DSTOPTS:
+        case IPV6_RTHDR:
+        case IPV6_RTHDRDSTOPTS:
+        case KERNEL_IPV6_2292PKTINFO:
+        case KERNEL_IPV6_2292HOPOPTS:
+        case KERNEL_IPV6_2292DSTOPTS:
+        case KERNEL_IPV6_2292RTHDR:
+        case KERNEL_IPV6_FLOWINFO:
+            return CONTROL_REFUSED;
+        }
+        return CONTROL_UNKNOWN;
+    case KERNEL_SOL_UDP:
+        return c->cmsg_type == KERNEL_UDP_SEGMENT ? CONTROL_PASSES : CONTROL_UNKNOWN;
+    case KERNEL_SOL_TLS:
+        return c->cmsg_type == KERNEL_TLS_SET_RECORD_TYPE ? CONTROL_PASSES : CONTROL_UNKNOWN;
     }
-    if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO && len >= sizeof(struct in_pktinfo)) {
+    return CONTROL_UNKNOWN;
+}
+
+/* The interface that a PKTINFO names is taken out, but where the user permits steering. source: the source address that it
+ * names, if it does. */
+static void parse_packet_info(struct cmsghdr *c, struct ip_addr *source)
+{
+    if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO && c->cmsg_len >= CMSG_LEN(sizeof(struct in_pktinfo))) {
         struct in_pktinfo *info = (struct in_pktinfo *)CMSG_DATA(c);
 
         info->ipi_ifindex = settings.allow_steering ? info->ipi_ifindex : 0;
         *source = ip_addr_from_v4(info->ipi_spec_dst);
-        return true;
     }
-    if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO && len >= sizeof(struct in6_pktinfo)) {
+    if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO && c->cmsg_len >= CMSG_LEN(sizeof(struct in6_pktinfo))) {
         struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(c);
 
         info->ipi6_ifindex = settings.allow_steering ? info->ipi6_ifindex : 0;
         *source = ip_addr_from_v6(&info->ipi6_addr);
-        return true;
     }
-    switch (c->cmsg_level) {
-    case SOL_IP:
-        return c->cmsg_type == IP_TTL || c->cmsg_type == IP_TOS || c->cmsg_type == IP_PKTINFO;
-    case SOL_IPV6:
-        return c->cmsg_type == IPV6_HOPLIMIT || c->cmsg_type == IPV6_TCLASS || c->cmsg_type == IPV6_DONTFRAG ||
-               c->cmsg_type == IPV6_PKTINFO;
-    case KERNEL_SOL_UDP:
-        return c->cmsg_type == KERNEL_UDP_SEGMENT;
-    case KERNEL_SOL_TLS:
-        return c->cmsg_type == KERNEL_TLS_SET_RECORD_TYPE;
-    }
-    return false;
 }
 
 /* Put our own descriptors in the place of the child's. 0 or -errno. */
@@ -1864,15 +1916,24 @@ static int parse_control(const struct request *r, size_t i, struct ip_addr *sour
         struct cmsghdr *c = (struct cmsghdr *)(void *)at;
         int result = 0;
 
-        if (c->cmsg_len < sizeof *c || c->cmsg_len > left)
-            return -EINVAL;
-        if (!parse_control_message(c, r->kind, source)) {
+        if (c->cmsg_len < sizeof *c || c->cmsg_len > left) { /* the kernel says so too, when it gets there */
+            memset(at + sizeof *c, 0, left - sizeof *c);
+            return 0;
+        }
+        switch (parse_control_type(c, r->kind)) {
+        case CONTROL_PASSES:
+            parse_packet_info(c, source);
+            break;
+        case CONTROL_REFUSED:
             *refused = c;
             return -EPERM;
+        case CONTROL_UNKNOWN: /* to this program, so it shall be to the kernel */
+            c->cmsg_type = INT_MAX;
+            break;
         }
-        if (r->kind.domain == AF_UNIX && c->cmsg_type == SCM_RIGHTS)
+        if (r->kind.domain == AF_UNIX && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
             result = parse_rights(r, c);
-        else if (r->kind.domain == AF_UNIX)
+        else if (r->kind.domain == AF_UNIX && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
             result = parse_credentials(r, c);
         if (result < 0)
             return result;
@@ -2145,7 +2206,8 @@ static int send_flags(const struct request *r)
     }
 }
 
-/* Tell a sendmmsg how long its messages first..first+n were. How many could be told. */
+/* Tell a sendmmsg how long its messages first..first+n were; before they are sent, what is there already: only to learn
+ * how many can be told, which is returned. */
 static size_t write_lengths(const struct request *r, size_t first, size_t n)
 {
     struct iovec local[BATCH_MAX], remote[BATCH_MAX];
@@ -2194,7 +2256,7 @@ static int64_t parse_send(const struct request *r, bool stream)
     if (result == -EAGAIN)
         result = parse_messages(r, 1);
     if (result == 0)
-        result = parse_lengths();
+        result = parse_lengths(r);
     if (result < 0)
         return result;
     parse_payloads(r, stream);
@@ -2264,13 +2326,15 @@ static struct outcome send_advance(struct request *r, size_t n, int64_t taken, b
     size_t told = write_lengths(r, r->sent_messages, (size_t)taken);
     r->sent_messages += told;
     r->sent_bytes = 0;
-    return told < (size_t)taken ? send_end(r, -EFAULT) : (struct outcome){PEND, 0};
+    if (told < (size_t)taken || (taken > 0 && batch.messages[taken - 1].sent < batch.lengths[taken - 1]))
+        return send_end(r, -EFAULT);
+    return (struct outcome){PEND, 0};
 }
 
 static struct outcome execute_send(struct request *r)
 {
     bool stream = is_stream(r->kind);
-    int flags = (send_flags(r) & ~KERNEL_MSG_ZEROCOPY) | MSG_DONTWAIT | MSG_NOSIGNAL;
+    int flags = (send_flags(r) & (int)~(KERNEL_MSG_ZEROCOPY | KERNEL_MSG_CMSG_COMPAT)) | MSG_DONTWAIT | MSG_NOSIGNAL;
 
     for (unsigned round = 0;; round++) {
         int64_t n = parse_send(r, stream);
@@ -2284,15 +2348,18 @@ static struct outcome execute_send(struct request *r)
             batch_release();
             return send_end(r, n);
         }
+        if (r->call == CALL_SENDMMSG) { /* the first whose length can't be told is the last that is sent */
+            size_t telling = write_lengths(r, r->sent_messages, (size_t)n);
+            n = telling < (size_t)n ? (int64_t)telling + 1 : n;
+        }
         bool last = !stream || r->sent_bytes + batch.parts[0][0].iov_len + batch.parts[0][1].iov_len == batch.lengths[0];
         int64_t taken = send_batch(r, (size_t)n, last ? flags : (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE);
         batch_release();
         if (taken == -EAGAIN && send_may_wait(r))
             return (struct outcome){PEND, 0};
         if (taken < 0) {
-            struct outcome end = send_end(r, taken);
-            r->broken_pipe = end.value == -EPIPE && stream && !(send_flags(r) & MSG_NOSIGNAL);
-            return end;
+            r->broken_pipe = taken == -EPIPE && stream && r->sent_bytes == 0 && !(send_flags(r) & MSG_NOSIGNAL);
+            return send_end(r, taken);
         }
         struct outcome next = send_advance(r, (size_t)n, taken, stream);
         if (next.what != PEND)
@@ -2319,12 +2386,15 @@ static bool call_continues(const struct request *r)
     return process_status_read(r->tid, &status) == 0 && status.threads == 1;
 }
 
-/* What musl's getaddrinfo makes to learn which families work; any refusal would make it fail (AI_ADDRCONFIG). */
+/* What is made only to learn which families work, and to fail for good when that is refused: musl's getaddrinfo does it
+ * (AI_ADDRCONFIG), and curl for IPv6. */
 static bool call_makes_probe(const struct request *r)
 {
-    return r->number == number_on(NR_socket, MACHINE_OURS) && !policy.open[PROTOCOL_UDP] &&
-           ((int)r->args[0] == AF_INET || (int)r->args[0] == AF_INET6) &&
-           (int)r->args[1] == (SOCK_DGRAM | SOCK_CLOEXEC) && (int)r->args[2] == IPPROTO_UDP;
+    int domain = (int)r->args[0], type = (int)r->args[1], protocol = (int)r->args[2];
+    bool musl = (domain == AF_INET || domain == AF_INET6) && type == (SOCK_DGRAM | SOCK_CLOEXEC) && protocol == IPPROTO_UDP;
+    bool curl = domain == AF_INET6 && type == SOCK_DGRAM && protocol == 0;
+
+    return r->number == number_on(NR_socket, MACHINE_OURS) && !policy.open[PROTOCOL_UDP] && (musl || curl);
 }
 
 /* The stand-in that it gets: a unix socket, whose connect to where the probe goes answers as if that were there. */
@@ -2333,7 +2403,7 @@ static struct outcome socket_stand_in(struct request *r)
     r->pin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (r->pin < 0)
         return outcome_reply(-EACCES);
-    return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, O_CLOEXEC));
+    return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, (uint32_t)r->args[1] & O_CLOEXEC));
 }
 
 static bool call_is_probe(const struct request *r)
@@ -2413,6 +2483,8 @@ static struct outcome call_listen(struct request *r)
 
 static struct outcome call_send(struct request *r)
 {
+    if (r->call != CALL_SENDTO && send_flags(r) & (int)KERNEL_MSG_CMSG_COMPAT)
+        return outcome_reply(-EINVAL);
     if (!r->was_pending) {
         int result = parse_pin(r);
 

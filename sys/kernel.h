@@ -20,6 +20,11 @@ enum {
     KERNEL_SO_COOKIE = 57,        /* socket(7) */
     KERNEL_SO_ZEROCOPY = 60,      /* socket(7) */
     KERNEL_SO_TXTIME = 61,        /* SCM_TXTIME too */
+    KERNEL_IPV6_2292PKTINFO = 2,  /* RFC 2292's and others that libc doesn't name: include/uapi/linux/in6.h */
+    KERNEL_IPV6_2292HOPOPTS = 3,
+    KERNEL_IPV6_2292DSTOPTS = 4,
+    KERNEL_IPV6_2292RTHDR = 5,
+    KERNEL_IPV6_FLOWINFO = 11,
     KERNEL_SOL_UDP = 17,
     KERNEL_SOL_TLS = 282,
     KERNEL_UDP_SEGMENT = 103,     /* udp(7) */
@@ -34,6 +39,12 @@ enum {
     KERNEL_CMSG_MAX = 20480, /* net.core.optmem_max as it was until 6.9; more is ENOBUFS */
 };
 
+#define KERNEL_MSG_CMSG_COMPAT 0x80000000U                         /* include/linux/socket.h */
+#if defined(__x86_64__)
+#define KERNEL_USER_END 0x7ffffffff000ULL /* TASK_SIZE_MAX with four levels of page tables */
+#else
+#define KERNEL_USER_END (1ULL << 48)
+#endif
 #define KERNEL_WAIT_KILLABLE_RECV (1UL << 5)                       /* seccomp(2), Linux 5.19 */
 #define KERNEL_NOTIF_SET_FLAGS SECCOMP_IOW(4, uint64_t)            /* seccomp_unotify(2), Linux 6.6 */
 #define KERNEL_NOTIF_SYNC_WAKE_UP 1UL                              /* its one flag */
