@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#define SECONDS 0.5
+#define SECONDS 0.25
 
 /* All that the racing side touches; one page that a fork can share. */
 static struct race {
