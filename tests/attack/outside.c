@@ -223,6 +223,7 @@ static pid_t bystander_start(void)
 
     if (connect(s, (struct sockaddr *)&to, sizeof to) < 0)
         broken("the bystander can't reach the victim: %s", strerror(errno));
+    int *ready = shared_memory(sizeof *ready);
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
@@ -231,9 +232,12 @@ static pid_t bystander_start(void)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         prctl(PR_SET_DUMPABLE, 1);
         prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+        __atomic_store_n(ready, 1, __ATOMIC_SEQ_CST);
         for (;;)
             pause();
     }
+    while (__atomic_load_n(ready, __ATOMIC_SEQ_CST) == 0 && waitpid(pid, NULL, WNOHANG) == 0)
+        usleep(1000);
     snprintf(text, sizeof text, "%d", pid);
     setenv("ATTACK_BYSTANDER", text, 1);
     snprintf(text, sizeof text, "%d", s);

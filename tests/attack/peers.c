@@ -1,6 +1,6 @@
 /* peers - processes of the same user outside: the supervisor and a bystander (threats rows 19, 20, 43)
  *
- * usage: peers memory | descriptors | signals | limits | terminal | gone. gone: the supervisor is killed (outside -k), then
+ * usage: peers memory | descriptors | signals | limits | schedule | terminal | gone. gone: the supervisor is killed (outside -k), then
  * whatever it gated is tried. */
 #include "attack.h"
 
@@ -135,6 +135,25 @@ static void limits(void)
     permitted_works();
 }
 
+/* Where, when and with what priority another process runs: the same again, or the mildest change. */
+static void schedule(void)
+{
+    const pid_t pids[] = {bystander, supervisor};
+
+    for (size_t i = 0; i < COUNT(pids); i++) {
+        struct sched_param parameters = {0};
+        uint64_t cpus[16] = {0}, attributes[7] = {sizeof attributes};
+
+        long len = syscall(__NR_sched_getaffinity, pids[i], sizeof cpus, cpus);
+        forbidden(label("sched_setaffinity", pids[i]), syscall(__NR_sched_setaffinity, pids[i], len > 0 ? len : 8, cpus));
+        forbidden(label("sched_setscheduler", pids[i]), syscall(__NR_sched_setscheduler, pids[i], SCHED_OTHER, &parameters));
+        forbidden(label("sched_setparam", pids[i]), syscall(__NR_sched_setparam, pids[i], &parameters));
+        forbidden(label("sched_setattr", pids[i]), syscall(__NR_sched_setattr, pids[i], attributes, 0));
+        forbidden(label("setpriority", pids[i]), syscall(__NR_setpriority, 0, pids[i], 1));
+        forbidden(label("ioprio_set", pids[i]), syscall(__NR_ioprio_set, 1, pids[i], 2 << 13 | 7));
+    }
+}
+
 static int controlling_terminal(void)
 {
     int master, slave;
@@ -193,7 +212,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } all[] = {{"memory", memory}, {"descriptors", descriptors}, {"signals", signals}, {"limits", limits},
+    } all[] = {{"memory", memory}, {"descriptors", descriptors}, {"signals", signals}, {"limits", limits}, {"schedule", schedule},
                {"terminal", terminal}, {"gone", gone}};
 
     supervisor = getppid();
@@ -203,5 +222,5 @@ int main(int argc, char **argv)
             all[i].run();
             return attack_done();
         }
-    broken("usage: peers memory | descriptors | signals | limits | terminal | gone");
+    broken("usage: peers memory | descriptors | signals | limits | schedule | terminal | gone");
 }
