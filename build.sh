@@ -10,7 +10,7 @@ warnings='-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prot
 hardening='-fPIE -fstack-protector-strong -fno-asynchronous-unwind-tables'
 linking='-static-pie -s -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack'
 : "${CFLAGS=-Os}"
-size_limit=163840 # bytes, of the x86_64 binary
+size_limit=204800 # bytes, of the x86_64 binary
 
 # What each step needs: group, program or file, Debian's package, Alpine's package. `-`: not needed there.
 needs() {
@@ -259,7 +259,7 @@ lint() {
     fi
     if has shellcheck; then
         shellcheck -S warning -e SC2046 build.sh $(find tests -name '*.sh') .ci/run || failed="$failed shellcheck"
-        shellcheck -S warning -s dash -e SC2034,SC2046,SC2154 tests/*.test || failed="$failed shellcheck:tests"
+        shellcheck -S warning -s dash -e SC2034,SC2046,SC2154,SC2217 tests/*.test || failed="$failed shellcheck:tests"
     fi
     if has cppcheck; then
         cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
