@@ -5,7 +5,8 @@
 
 #include <linux/io_uring.h>
 
-enum { OP_SOCKET = 45 /* IORING_OP_SOCKET */, OP_CONNECT = 16, OP_SEND = 26, OP_SENDMSG = 9, X32 = 0x40000000, ENTRIES = 8 };
+enum { OP_SOCKET = 45 /* IORING_OP_SOCKET */, OP_CONNECT = 16, OP_SEND = 26, OP_SENDMSG = 9, X32 = 0x40000000,
+      ENTRIES = 8 };
 
 static struct sockaddr_in *to; /* below 4 GiB */
 
@@ -145,7 +146,8 @@ static void by_ring(void)
                                                          .off = sizeof victim}));
     ring_answer("send", ring_do((struct io_uring_sqe){.opcode = OP_SEND, .fd = tcp, .addr = (uintptr_t)text,
                                                       .len = sizeof text - 1}));
-    ring_answer("sendmsg", ring_do((struct io_uring_sqe){.opcode = OP_SENDMSG, .fd = udp, .addr = (uintptr_t)&m, .len = 1}));
+    ring_answer("sendmsg", ring_do((struct io_uring_sqe){.opcode = OP_SENDMSG, .fd = udp, .addr = (uintptr_t)&m,
+                                                         .len = 1}));
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 /* attack.h - what the attacks share: where the victims are, and one line about what happened
  *
- * An attack runs under outside (outside.c), which holds the victims and has the last word: what arrives at a victim is an
- * escape whatever the attack itself believes. The attack prints one line, "ESCAPED: ..." or "held: ...". */
+ * An attack runs under outside (outside.c), which holds the victims and has the last word: what arrives at a victim is
+ * an escape whatever the attack itself believes. The attack prints one line, "ESCAPED: ..." or "held: ...". */
 #ifndef ATTACK_H
 #define ATTACK_H
 
@@ -33,14 +33,14 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define UNUSED __attribute__((unused)) /* not every attack needs every helper */
 
-/* The policy names 127.0.0.1:PORT (and DEAF_PORT, which accepts nobody). Whatever reaches another of these is an escape. */
+/* The policy names 127.0.0.1:PORT (and DEAF_PORT, which accepts nobody). What reaches another of these escaped. */
 #define PERMITTED "127.0.0.1"
 #define VICTIM "127.0.0.2"
 #define VICTIM6 "::1"
 #define VICTIM_UNIX "sandlock-attack" /* abstract, stream and datagram; in $ATTACK_DIR victim.stream and victim.dgram */
 enum { PORT = 7401, OTHER_PORT = 7402, DEAF_PORT = 7403 };
 
-/* What outside leaves open with -i: an unconnected UDP socket, a TCP socket connected to the victim, a unix datagram one. */
+/* What outside -i leaves open: an unconnected UDP socket, a TCP one connected to a victim, a unix datagram one. */
 enum { LEAKED_UDP = 10, LEAKED_TCP = 11, LEAKED_UNIX = 12 };
 
 struct report {

@@ -1,13 +1,14 @@
 /* exhaust - make the supervisor run out of something, or wait (threats rows 22, 23, 48)
  *
- * usage: exhaust shapes | pending | crowd | stall | secret. The others must not notice: a connect to the permitted destination, from
- * a process of its own, has PATIENCE seconds. */
+ * usage: exhaust shapes | pending | crowd | stall | secret. The others must not notice: a connect to the permitted
+ * destination, from a process of its own, has PATIENCE seconds. */
 #include "attack.h"
 
 #include <pthread.h>
 #include <sched.h>
 
-enum { PATIENCE = 5, SUPERVISOR_KIB = 64 * 1024, HOLDERS = 8, HOLDER_THREADS = 200, CROWD = 3000, STACK = 32768, SECRET_CALL = 447 };
+enum { PATIENCE = 5, SUPERVISOR_KIB = 64 * 1024, HOLDERS = 8, HOLDER_THREADS = 200, CROWD = 3000, STACK = 32768,
+      SECRET_CALL = 447 };
 
 /* The attack itself hangs: that is the worst stall, and this its line. */
 static void stalled(int sig)
@@ -107,7 +108,8 @@ static void controls(int s)
 {
     struct sockaddr_in to = at4(PERMITTED, PORT);
     struct iovec payload = {"x", 1};
-    struct msghdr m = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &payload, .msg_iovlen = 1, .msg_control = large};
+    struct msghdr m = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &payload, .msg_iovlen = 1,
+                       .msg_control = large};
     static const size_t lens[] = {1, 15, 17, 4096, 20480, 1 << 20, LARGE, 0x7fffffff, 0xffffffff};
     static const size_t claims[] = {CMSG_LEN(4), CMSG_LEN(0), 0, 1, 15, 0xffffffff};
 
@@ -145,7 +147,8 @@ static void vectors_of_messages(int s)
 
 static void shapes(void)
 {
-    static const int kinds[][2] = {{AF_INET, SOCK_DGRAM}, {AF_INET, SOCK_STREAM}, {AF_INET6, SOCK_DGRAM}, {AF_INET6, SOCK_STREAM},
+    static const int kinds[][2] = {{AF_INET, SOCK_DGRAM}, {AF_INET, SOCK_STREAM}, {AF_INET6, SOCK_DGRAM},
+                                   {AF_INET6, SOCK_STREAM},
                                    {AF_UNIX, SOCK_STREAM}, {AF_UNIX, SOCK_DGRAM}, {AF_NETLINK, SOCK_DGRAM}};
 
     large = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

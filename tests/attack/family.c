@@ -123,7 +123,8 @@ static void unspecified_with_pktinfo(void)
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-    } c = {.header = {.cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO}};
+    } c = {.header = {.cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)), .cmsg_level = IPPROTO_IP,
+                      .cmsg_type = IP_PKTINFO}};
     struct in_pktinfo info = {.ipi_spec_dst = at4(VICTIM, 0).sin_addr};
     struct in6_pktinfo info6 = {.ipi6_addr = at6(VICTIM6, 0).sin6_addr};
 
@@ -132,7 +133,8 @@ static void unspecified_with_pktinfo(void)
     by_message(&f, &c, CMSG_SPACE(sizeof info));
     mapped.to.six = at6("::ffff:0.0.0.0", PORT);
     by_message(&mapped, &c, CMSG_SPACE(sizeof info));
-    c.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof info6), .cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO};
+    c.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof info6), .cmsg_level = IPPROTO_IPV6,
+                                .cmsg_type = IPV6_PKTINFO};
     memcpy(CMSG_DATA(&c.header), &info6, sizeof info6);
     f6.to.six = at6("::", PORT);
     by_message(&f6, &c, CMSG_SPACE(sizeof info6));
@@ -233,7 +235,8 @@ static void shapes(void)
     static union address v4, v6;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    void *low_zero = mmap((void *)0x700000000, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    void *low_zero = mmap((void *)0x700000000, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                          -1, 0);
 
     v4.four = at4(VICTIM, PORT);
     v6.six = at6(VICTIM6, PORT);

@@ -1,7 +1,7 @@
 /* fastopen - connect by a send, which names its destination itself (threats row 9)
  *
- * usage: fastopen. Every call that takes flags, IPv4 and IPv6, with garbage in the flags' high half; and the socket options
- * by which a later send connects. */
+ * usage: fastopen. Every call that takes flags, IPv4 and IPv6, with garbage in the flags' high half; and the socket
+ * options by which a later send connects. */
 #include "attack.h"
 
 #include <netinet/tcp.h>
@@ -39,7 +39,7 @@ static void by_flag(struct to *to, const char *name, uint64_t flags)
     }
 }
 
-/* connect() to the permitted destination is put off until a send; that send names another, or a disconnect comes between. */
+/* connect() to the permitted destination waits for a send; that one names another, or a disconnect comes first. */
 static void by_deferred_connect(bool disconnect)
 {
     static const char text[] = "deferred connect";

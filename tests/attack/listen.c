@@ -1,6 +1,6 @@
 /* listen - be reachable without leave (threats row 15)
  *
- * usage: listen. listen() without bind() takes a port by itself; so does connect(). UDP port 0 is no gate's business. */
+ * usage: listen. listen() without bind() takes a port by itself; so does connect(). */
 #include "attack.h"
 
 static void listen_on(const char *what, int family, const void *address, socklen_t len, bool connect_first)

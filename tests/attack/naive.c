@@ -1,7 +1,7 @@
 /* naive - a supervisor that does what sandlock must not: it checks a call, then lets the kernel carry it out
  *
- * usage: naive CMD [ARG...]. 127.0.0.2 is refused wherever it is seen and calls on sockets that aren't IP are let go. The
- * races win against it: that shows that they would win against sandlock if it continued a call. */
+ * usage: naive CMD [ARG...]. 127.0.0.2 is refused wherever it is seen and calls on sockets that aren't IP are let go.
+ * The races win against it: that shows that they would win against sandlock if it continued a call. */
 #include "attack.h"
 
 #include <linux/audit.h>

@@ -1,14 +1,13 @@
 /* options - socket options and control messages that send a packet elsewhere (threats rows 12, 13, 14, 41, 46)
  *
- * usage: options route | control | steer | groups. control also sends to port 7403 of ::1, which the policy then permits.
- * That the option was taken is the escape: where its packets go needs a second machine to be seen. */
+ * usage: options route | control | steer | groups. control also sends to port 7403 of ::1, which the policy then
+ * permits. That the option was taken is the escape: where its packets go needs a second machine to be seen. */
 #include "attack.h"
 
-enum option_number { /* those that libc or old headers lack, include/uapi/linux/in6.h */
-    OPT_2292PKTINFO = 2, OPT_2292HOPOPTS = 3, OPT_2292DSTOPTS = 4, OPT_2292RTHDR = 5, OPT_2292PKTOPTIONS = 6,
-    OPT_FLOWINFO = 11, OPT_FLOWLABEL_MGR = 32, OPT_HOPOPTS = 54, OPT_RTHDRDSTOPTS = 55, OPT_RTHDR = 57, OPT_DSTOPTS = 59,
-    OPT_IPV6_UNICAST_IF = 76, OPT_IPV6_TRANSPARENT = 75, OPT_IPV6_FREEBIND = 78, OPT_IP_UNICAST_IF = 50,
-    OPT_SO_BINDTOIFINDEX = 62, OPT_JOIN_ANYCAST = 27,
+enum { /* those that libc or old headers lack, include/uapi/linux/in6.h */
+    OPT_2292HOPOPTS = 3, OPT_2292DSTOPTS = 4, OPT_2292RTHDR = 5, OPT_2292PKTOPTIONS = 6, OPT_FLOWLABEL_MGR = 32,
+    OPT_HOPOPTS = 54, OPT_RTHDRDSTOPTS = 55, OPT_RTHDR = 57, OPT_DSTOPTS = 59, OPT_IPV6_UNICAST_IF = 76,
+    OPT_IPV6_TRANSPARENT = 75, OPT_IP_UNICAST_IF = 50, OPT_SO_BINDTOIFINDEX = 62, OPT_JOIN_ANYCAST = 27,
 };
 
 /* RFC 8754: a segment routing header, by way of the victim. */
@@ -34,7 +33,8 @@ struct message_buffer {
 /* One more control message; `claimed` is its cmsg_len when that isn't the true one. */
 static void add_control(struct message_buffer *b, int level, int type, const void *data, size_t len, size_t claimed)
 {
-    struct cmsghdr header = {.cmsg_len = (socklen_t)(claimed ? claimed : CMSG_LEN(len)), .cmsg_level = level, .cmsg_type = type};
+    struct cmsghdr header = {.cmsg_len = (socklen_t)(claimed ? claimed : CMSG_LEN(len)), .cmsg_level = level,
+                             .cmsg_type = type};
 
     memcpy(b->bytes + b->len, &header, sizeof header);
     if (len > 0)
@@ -55,7 +55,8 @@ static void set(int family, int type, const char *name, int level, int option, c
     }
     long result = setsockopt(s, level, option, value, (socklen_t)len);
     if (result < 0) /* the kernel looks at the low half only */
-        result = syscall(__NR_setsockopt, (uint32_t)s | garbage, (uint32_t)level | garbage, (uint32_t)option | garbage, value,
+        result = syscall(__NR_setsockopt, (uint32_t)s | garbage, (uint32_t)level | garbage,
+                         (uint32_t)option | garbage, value,
                          len | garbage);
     forbidden(text, result);
     close(s);
@@ -89,7 +90,8 @@ static void route(void)
         add_control(&old, IPPROTO_IPV6, carried[i].type, carried[i].data, carried[i].len, 0);
         add_control(&label.options, IPPROTO_IPV6, carried[i].type, carried[i].data, carried[i].len, 0);
         set_on_all("IPV6_2292PKTOPTIONS", IPPROTO_IPV6, OPT_2292PKTOPTIONS, old.bytes, old.len);
-        set_on_all("IPV6_FLOWLABEL_MGR", IPPROTO_IPV6, OPT_FLOWLABEL_MGR, &label, sizeof label.request + label.options.len);
+        set_on_all("IPV6_FLOWLABEL_MGR", IPPROTO_IPV6, OPT_FLOWLABEL_MGR, &label,
+                   sizeof label.request + label.options.len);
     }
     set_on_all("IPV6_RTHDR", IPPROTO_IPV6, OPT_RTHDR, &segments, sizeof segments);
     set_on_all("IPV6_HOPOPTS", IPPROTO_IPV6, OPT_HOPOPTS, padding, sizeof padding);
@@ -110,13 +112,15 @@ static void send_with(const char *name, int family, const struct message_buffer 
     char text[64];
 
     for (int i = 0; i < (family == AF_INET ? 1 : 2); i++) {
-        struct mmsghdr m = {.msg_hdr = {.msg_name = to[i], .msg_iov = &payload, .msg_control = (void *)(uintptr_t)b->bytes}};
+        struct mmsghdr m = {.msg_hdr = {.msg_name = to[i], .msg_iov = &payload,
+                                        .msg_control = (void *)(uintptr_t)b->bytes}};
         int s = socket(family, SOCK_DGRAM, 0);
 
         m.msg_hdr.msg_namelen = family == AF_INET ? sizeof four : sizeof six;
         m.msg_hdr.msg_iovlen = 1;
         m.msg_hdr.msg_controllen = (socklen_t)b->len;
-        snprintf(text, sizeof text, "%s to %s", name, family == AF_INET ? PERMITTED : i ? "::ffff:" PERMITTED : VICTIM6);
+        snprintf(text, sizeof text, "%s to %s", name,
+                 family == AF_INET ? PERMITTED : i ? "::ffff:" PERMITTED : VICTIM6);
         forbidden(text, syscall(__NR_sendmsg, s, &m.msg_hdr, 0));
         forbidden(text, syscall(__NR_sendmmsg, s, &m, 1, 0));
         if (connect(s, to[i], m.msg_hdr.msg_namelen) == 0) { /* and without an address */
@@ -135,7 +139,8 @@ static void control_works(void)
     struct sockaddr_in to = at4(PERMITTED, PORT);
     struct iovec payload = {"control", 7};
     int s = socket(AF_INET, SOCK_DGRAM, 0), ttl = 64;
-    struct msghdr m = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &payload, .msg_iovlen = 1, .msg_control = &b.bytes};
+    struct msghdr m = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &payload, .msg_iovlen = 1,
+                       .msg_control = &b.bytes};
 
     add_control(&b, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl, 0);
     m.msg_controllen = (socklen_t)b.len;

@@ -7,7 +7,8 @@
  *   -i       leave sockets open for CMD (attack.h)
  *   -k       kill CMD, not what it started, after half a second; that they end together is right
  *   -n       in a network namespace of its own, where IPv6 forms of 127.0.0.2 are local
- *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); not to start (exit 125) is right
+ *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); not to start (exit 125) is
+ *            right
  * Its line is the attack's own, unless something reached a victim. Exit 0 held, 1 escaped, 2 neither. */
 #include "attack.h"
 
@@ -278,7 +279,8 @@ static void dir_make(void)
 
 static void dir_remove(void)
 {
-    static const char *const names[] = {"victim.stream", "victim.dgram", "own.stream", "own.dgram", "setuid", "link", "node"};
+    static const char *const names[] = {"victim.stream", "victim.dgram", "own.stream", "own.dgram", "setuid", "link",
+                                        "node"};
     char path[128];
 
     for (size_t i = 0; i < COUNT(names); i++) {

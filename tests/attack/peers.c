@@ -1,7 +1,7 @@
 /* peers - processes of the same user outside: the supervisor and a bystander (threats rows 19, 20, 43)
  *
- * usage: peers memory | descriptors | signals | limits | schedule | terminal | gone. gone: the supervisor is killed (outside -k), then
- * whatever it gated is tried. */
+ * usage: peers memory | descriptors | signals | limits | schedule | terminal | gone. gone: the supervisor is killed
+ * (outside -k), then whatever it gated is tried. */
 #include "attack.h"
 
 #include <linux/kcmp.h>
@@ -95,7 +95,7 @@ static void by_descriptor_owner(pid_t pid, int sig)
     usleep(100000);
 }
 
-/* SIGURG does no harm where it arrives. The last one is a SIGKILL: outside looks whether the bystander is still there. */
+/* SIGURG does no harm where it arrives. The last one is a SIGKILL: outside looks whether the bystander lives. */
 static void signals(void)
 {
     const pid_t pids[] = {bystander, supervisor};
@@ -108,7 +108,8 @@ static void signals(void)
         forbidden(label("tkill", pids[i]), syscall(__NR_tkill, pids[i], SIGURG));
         forbidden(label("tgkill", pids[i]), syscall(__NR_tgkill, pids[i], pids[i], SIGURG));
         forbidden(label("rt_sigqueueinfo", pids[i]), syscall(__NR_rt_sigqueueinfo, pids[i], SIGURG, &info));
-        forbidden(label("rt_tgsigqueueinfo", pids[i]), syscall(__NR_rt_tgsigqueueinfo, pids[i], pids[i], SIGURG, &info));
+        forbidden(label("rt_tgsigqueueinfo", pids[i]), syscall(__NR_rt_tgsigqueueinfo, pids[i], pids[i], SIGURG,
+                                                               &info));
         forbidden(label("pidfd_send_signal", pids[i]), syscall(__NR_pidfd_send_signal, pidfd, SIGURG, NULL, 0));
         close(pidfd);
     }
@@ -145,8 +146,10 @@ static void schedule(void)
         uint64_t cpus[16] = {0}, attributes[7] = {sizeof attributes};
 
         long len = syscall(__NR_sched_getaffinity, pids[i], sizeof cpus, cpus);
-        forbidden(label("sched_setaffinity", pids[i]), syscall(__NR_sched_setaffinity, pids[i], len > 0 ? len : 8, cpus));
-        forbidden(label("sched_setscheduler", pids[i]), syscall(__NR_sched_setscheduler, pids[i], SCHED_OTHER, &parameters));
+        forbidden(label("sched_setaffinity", pids[i]), syscall(__NR_sched_setaffinity, pids[i], len > 0 ? len : 8,
+                                                               cpus));
+        forbidden(label("sched_setscheduler", pids[i]), syscall(__NR_sched_setscheduler, pids[i], SCHED_OTHER,
+                                                                &parameters));
         forbidden(label("sched_setparam", pids[i]), syscall(__NR_sched_setparam, pids[i], &parameters));
         forbidden(label("sched_setattr", pids[i]), syscall(__NR_sched_setattr, pids[i], attributes, 0));
         forbidden(label("setpriority", pids[i]), syscall(__NR_setpriority, 0, pids[i], 1));
@@ -212,7 +215,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } all[] = {{"memory", memory}, {"descriptors", descriptors}, {"signals", signals}, {"limits", limits}, {"schedule", schedule},
+    } all[] = {{"memory", memory}, {"descriptors", descriptors}, {"signals", signals}, {"limits", limits},
+               {"schedule", schedule},
                {"terminal", terminal}, {"gone", gone}};
 
     supervisor = getppid();

@@ -1,7 +1,8 @@
 /* privilege - what root, or a kernel interface, could open (threats rows 21, 35, 36, 37, 45, 47)
  *
- * usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | network | threaded. Every argument is chosen so
- * that success does no harm: files that don't exist, interfaces that don't, the same value again. */
+ * usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | network | threaded. Every
+ * argument is chosen so that success does no harm: files that don't exist, interfaces that don't, the same value
+ * again. */
 #include "attack.h"
 
 #include <linux/audit.h>
@@ -64,7 +65,8 @@ static void calls_about_mounts(void)
 static void calls_about_the_machine(void)
 {
     union bpf_attr map = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
-    struct perf_event_attr event = {.type = PERF_TYPE_SOFTWARE, .size = sizeof event, .exclude_kernel = 1, .exclude_hv = 1};
+    struct perf_event_attr event = {.type = PERF_TYPE_SOFTWARE, .size = sizeof event, .exclude_kernel = 1,
+                                    .exclude_hv = 1};
     struct utsname name;
 
     uname(&name);
@@ -211,7 +213,8 @@ static void filters(void)
     tried("a filter", syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &allow_all));
     int s = socket(AF_INET, SOCK_STREAM, 0);
     tried("connect under it", connect(s, (struct sockaddr *)&to, sizeof to));
-    int listener = (int)tried("a listener", syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+    int listener = (int)tried("a listener", syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER,
+                                                    SECCOMP_FILTER_FLAG_NEW_LISTENER,
                                                     &ask));
     pid_t server = listener < 0 ? -1 : fork();
     while (server == 0) {
@@ -268,22 +271,23 @@ static void open_for_writing(const char *path)
 static void knobs(void)
 {
     static const char *const paths[] = {
-        "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hotplug", "/proc/sys/kernel/sysrq",
-        "/proc/sys/kernel/usermodehelper/bset", "/proc/sys/fs/binfmt_misc/register",
-        "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/all/route_localnet", "/proc/sys/vm/overcommit_memory",
-        "/proc/sysrq-trigger", "/proc/mtrr", "/proc/net/pktgen/pgctrl", "/proc/fs/nfsd/threads", "/proc/irq/0/smp_affinity", "/proc/1/mem", "/proc/1/oom_score_adj", "/sys/kernel/uevent_helper",
-        "/sys/power/state", "/sys/class/net/lo/mtu", "/sys/module/tcp_cubic/parameters/beta", "/sys/kernel/mm/ksm/run",
-        "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/release_agent", "/sys/fs/cgroup/unified/cgroup.procs",
-        "/sys/kernel/security/lockdown", "/sys/kernel/debug/sched/features", "/sys/kernel/tracing/tracing_on",
-        "/dev/mem", "/dev/port", "/dev/kmsg", "/dev/net/tun", "/dev/vda", "/dev/vda1", "/dev/sda", "/dev/nvme0n1", "/dev/loop0",
-        "/dev/loop-control", "/dev/mapper/control", "/dev/fuse", "/dev/kvm", "/dev/vhost-net", "/dev/vhost-vsock", "/dev/uinput",
-        "/dev/userfaultfd", "/dev/ppp", "/dev/vsock", "/dev/rtc0", "/dev/cuse", "/dev/btrfs-control",
-        "/dev/ram0", "/dev/nvme-fabrics", "/dev/nbd0", "/dev/snapshot", "/dev/cpu/0/msr",
+        "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hotplug",
+        "/proc/sys/kernel/sysrq", "/proc/sys/kernel/usermodehelper/bset", "/proc/sys/fs/binfmt_misc/register",
+        "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/all/route_localnet",
+        "/proc/sys/vm/overcommit_memory", "/proc/sysrq-trigger", "/proc/mtrr", "/proc/net/pktgen/pgctrl",
+        "/proc/fs/nfsd/threads", "/proc/irq/0/smp_affinity", "/proc/1/mem", "/proc/1/oom_score_adj",
+        "/sys/kernel/uevent_helper", "/sys/power/state", "/sys/class/net/lo/mtu", "/sys/kernel/mm/ksm/run",
+        "/sys/module/tcp_cubic/parameters/beta", "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/release_agent",
+        "/sys/fs/cgroup/unified/cgroup.procs", "/sys/kernel/security/lockdown", "/sys/kernel/debug/sched/features",
+        "/sys/kernel/tracing/tracing_on", "/dev/mem", "/dev/port", "/dev/kmsg", "/dev/net/tun", "/dev/vda",
+        "/dev/vda1", "/dev/sda", "/dev/nvme0n1", "/dev/loop0", "/dev/loop-control", "/dev/mapper/control", "/dev/fuse",
+        "/dev/kvm", "/dev/vhost-net", "/dev/vhost-vsock", "/dev/uinput", "/dev/userfaultfd", "/dev/ppp", "/dev/vsock",
+        "/dev/rtc0", "/dev/cuse", "/dev/btrfs-control", "/dev/ram0", "/dev/nvme-fabrics", "/dev/nbd0", "/dev/snapshot",
+        "/dev/cpu/0/msr",
     };
-
     static const char *const directories[] = {
-        "/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/kernel/config", "/sys/kernel/config/netconsole", "/sys/fs/bpf",
-        "/sys/kernel/tracing/instances", "/sys/fs/pstore", "/sys/fs/resctrl",
+        "/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/kernel/config", "/sys/kernel/config/netconsole",
+        "/sys/fs/bpf", "/sys/kernel/tracing/instances", "/sys/fs/pstore", "/sys/fs/resctrl",
     };
     char path[128];
 
@@ -338,11 +342,13 @@ static void by_netlink(void)
         };
         struct rtattr attribute;
         uint32_t value;
-    } r = {.h = {.nlmsg_len = sizeof r, .nlmsg_type = RTM_NEWADDR, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE}};
+    } r = {.h = {.nlmsg_len = sizeof r, .nlmsg_type = RTM_NEWADDR,
+                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE}};
     struct {
         struct nlmsghdr h;
         struct inet_diag_req_v2 request;
-    } destroy = {.h = {.nlmsg_len = sizeof destroy, .nlmsg_type = SOCK_DESTROY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK}};
+    } destroy = {.h = {.nlmsg_len = sizeof destroy, .nlmsg_type = SOCK_DESTROY,
+                       .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK}};
 
     r.address = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_index = 999999};
     r.attribute = (struct rtattr){sizeof r.attribute + 4, IFA_LOCAL};
@@ -359,9 +365,11 @@ static void by_netlink(void)
     int tcp = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(tcp, (struct sockaddr *)&to, sizeof to) < 0 || getsockname(tcp, (struct sockaddr *)&own, &len) < 0)
         broken("the permitted destination answers: %s", strerror(errno));
-    destroy.request = (struct inet_diag_req_v2){.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0u};
+    destroy.request = (struct inet_diag_req_v2){.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_TCP,
+                                                .idiag_states = ~0u};
     destroy.request.id = (struct inet_diag_sockid){.idiag_sport = own.sin_port, .idiag_dport = to.sin_port,
-                                                   .idiag_src = {own.sin_addr.s_addr}, .idiag_dst = {to.sin_addr.s_addr},
+                                                   .idiag_src = {own.sin_addr.s_addr},
+                                                   .idiag_dst = {to.sin_addr.s_addr},
                                                    .idiag_cookie = {~0u, ~0u}};
     forbidden("SOCK_DESTROY", netlink(NETLINK_SOCK_DIAG, &destroy, sizeof destroy));
     struct sockaddr_nl group = {.nl_family = AF_NETLINK, .nl_groups = 1};

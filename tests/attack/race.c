@@ -3,8 +3,8 @@
  * usage: race WHAT BY
  *   WHAT  connect, connect-udp, sendto, sendmsg, sendmsg-name, sendmmsg: the address is swapped between the permitted
  *         destination and the victim; fd-*: the descriptor is; addrform: the socket's family is; unix-*: a unix address
- *   BY    thread, shared (a process that shares the page), vm (a process that shares all memory), files (one that shares
- *         the descriptors) */
+ *   BY    thread, shared (a process that shares the page), vm (a process that shares all memory), files (one that
+ *         shares the descriptors) */
 #include "attack.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* socket - sockets that the policy doesn't know (threats rows 10, 11, 38)
  *
- * usage: socket kinds | udp | pair. kinds: none of the table may exist; udp: nor one of UDP or ICMP, under a policy without
- * such rules; pair: what the ends of a datagram pair reach. */
+ * usage: socket kinds | udp | pair. kinds: none of the table may exist; udp: nor one of UDP or ICMP, under a policy
+ * without such rules; pair: what the ends of a datagram pair reach. */
 #include "attack.h"
 
 enum { ANY_FAMILY_LAST = 46, PACKET_OLD = 10 /* SOCK_PACKET */, HIGH = 1 };

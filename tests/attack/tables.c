@@ -1,7 +1,7 @@
 /* tables - a thread whose descriptors aren't its leader's (threats row 6)
  *
- * usage: tables. In the leader's table a number is a connected unix socket, in the thread's it is a UDP or a TCP socket: a
- * supervisor that looks into the wrong table lets the call go. */
+ * usage: tables. In the leader's table a number is a connected unix socket, in the thread's it is a UDP or a TCP
+ * socket: a supervisor that looks into the wrong table lets the call go. */
 #include "attack.h"
 
 #include <pthread.h>
@@ -60,7 +60,8 @@ static int raw_thread(void *how)
 
 static void by_clone(const char *how, unsigned long flags)
 {
-    static const unsigned long thread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_FS | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
+    static const unsigned long thread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_FS | CLONE_SYSVSEM |
+                                        CLONE_CHILD_CLEARTID;
     double end = now() + 5;
 
     thread_word = 1;
