@@ -9,6 +9,7 @@
 #include "sys/bpf.h"
 #include "sys/caps.h"
 #include "sys/closer.h"
+#include "sys/creds.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
@@ -18,6 +19,7 @@
 #include "sys/process.h"
 #include "sys/resolve.h"
 #include "sys/syscalls.h"
+#include "sys/unixdiag.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -46,6 +48,8 @@ enum {
     KEEP_FDS_MAX = 64,
     DENIED_CALLS_MAX = 64,
     ENV_MAX = 256,
+    OWN_SOCKETS_MAX = 8192,
+    STAND_INS_MAX = 64,
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ADDRESS_MAX = 128,         /* sizeof(struct sockaddr_storage): the kernel's own limit */
     VECTOR_MAX = 1024,         /* UIO_MAXIOV, for iovec and sendmmsg's vector alike */
@@ -102,6 +106,14 @@ struct named_rule {
     uint32_t name; /* which of policy.names */
 };
 
+/* A unix socket outside, or several. */
+struct unix_rule {
+    enum rule_list list;
+    uint32_t tag;
+    enum { UNIX_ANY, UNIX_ABSTRACT, UNIX_PATH, UNIX_BELOW } kind;
+    char *text; /* the name, or the path without symbolic links as they were at start; lives to exit */
+};
+
 struct policy {
     struct entry_list building[LISTS][PROTOCOLS][2];
     struct ipset sets[LISTS][PROTOCOLS][2]; /* [..][IPv4, IPv6] */
@@ -109,6 +121,8 @@ struct policy {
     size_t n_texts, text_room;
     struct named_rule *named;
     size_t n_named, named_room;
+    struct unix_rule *unix_rules;
+    size_t n_unix_rules, unix_room;
     struct resolve_name *names; /* each once, however many rules use it */
     size_t n_names, name_room;
     struct resolvconf resolvconf;
@@ -184,7 +198,7 @@ static rule_error rule_parse_scheme(struct slice *text, struct rule *rule)
             rule->protocols = schemes[i].protocols;
             return NULL;
         }
-    return "unknown scheme; one of tcp://, udp://, icmp:// and any:// would be right";
+    return "unknown scheme; one of tcp://, udp://, icmp://, any:// and unix:// would be right";
 }
 
 static rule_error rule_parse_port(struct slice text, bool binds, struct port_range *range)
@@ -397,19 +411,70 @@ static void policy_add_name(struct slice name, uint32_t tag)
     policy.named[policy.n_named++] = (struct named_rule){tag, at};
 }
 
+/* The path without symbolic links; of what doesn't exist yet, those of the directory it will be in. Lives to exit. */
+static char *path_canonical(const char *path)
+{
+    char whole[PATH_MAX], parent[PATH_MAX];
+    char *result = NULL;
+    const char *name = strrchr(path, '/');
+
+    if (realpath(path, whole) != NULL)
+        return strdup(whole);
+    snprintf(parent, sizeof parent, "%.*s", (int)(name - path), path);
+    if (realpath(parent[0] ? parent : "/", whole) == NULL)
+        return strdup(path);
+    return asprintf(&result, "%s%s", strcmp(whole, "/") == 0 ? "" : whole, name) < 0 ? NULL : result;
+}
+
+/* unix://TARGET. NULL, or what is wrong with it. */
+static rule_error policy_add_unix(enum rule_list list, struct slice target, uint32_t tag)
+{
+    struct unix_rule rule = {.list = list, .tag = tag, .kind = UNIX_ANY};
+    char *text = strndup(target.p, target.len);
+
+    if (text == NULL)
+        return "out of memory";
+    if (text[0] == '@' && text[1] != 0) {
+        rule.kind = UNIX_ABSTRACT;
+        rule.text = text + 1;
+    } else if (text[0] == '/') {
+        rule.kind = text[target.len - 1] == '/' ? UNIX_BELOW : UNIX_PATH;
+        if (rule.kind == UNIX_BELOW && target.len > 1)
+            text[target.len - 1] = 0;
+        rule.text = path_canonical(text);
+    } else if (strcmp(text, "*") != 0) {
+        return "no unix socket; unix:///run/x.sock, unix:///run/dir/, unix://@name or unix://* would be right";
+    }
+    if (policy.n_unix_rules == policy.unix_room)
+        policy.unix_rules = grow(policy.unix_rules, &policy.unix_room, sizeof *policy.unix_rules);
+    policy.unix_rules[policy.n_unix_rules++] = rule;
+    return NULL;
+}
+
 static void policy_add(enum rule_list list, struct slice text)
 {
+    static const struct slice unix_scheme = {"unix://", 7};
     static struct rule rule; /* too large for a stack, and used by one caller at a time */
     const char *option = list_options[list];
     bool binds = list == LIST_BIND || list == LIST_BIND_DENY;
-    rule_error error = binds ? rule_parse_bind(text, &rule) : rule_parse(text, list, &rule);
+    bool local = !binds && text.len >= unix_scheme.len && memcmp(text.p, unix_scheme.p, unix_scheme.len) == 0;
+    rule_error error;
 
+    if (local)
+        error = policy_add_unix(list, (struct slice){text.p + unix_scheme.len, text.len - unix_scheme.len},
+                                (uint32_t)policy.n_texts);
+    else
+        error = binds ? rule_parse_bind(text, &rule) : rule_parse(text, list, &rule);
     if (error != NULL)
         die("%s '%.*s': %s", option, (int)text.len, text.p, error);
     if (policy.n_texts == policy.text_room)
         policy.texts = grow(policy.texts, &policy.text_room, sizeof *policy.texts);
     uint32_t tag = (uint32_t)policy.n_texts;
     policy.texts[policy.n_texts++] = (struct rule_text){text, list};
+    if (local) { /* says nothing of IP */
+        policy.any[list] = policy.any[list] || list == LIST_ALLOW;
+        return;
+    }
     policy.any[list] = true;
     switch (rule.target) {
     case TARGET_PREFIX:
@@ -426,24 +491,24 @@ static void policy_add(enum rule_list list, struct slice text)
 }
 
 /* The text of a file of options or rules, with a NUL behind it; it lives to exit, since options point into it. */
-static struct slice read_whole(const char *option, const char *path)
+static struct slice read_whole(const char *option, const char *mark, const char *path)
 {
     int fd CLOSE_FD = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     size_t used = 0, room = 0;
     char *text = NULL;
 
     if (fd < 0)
-        die("%s '%s': cannot open: %s; a readable file would be right", option, path, strerror(errno));
+        die("%s '%s%s': cannot open: %s; a readable file would be right", option, mark, path, strerror(errno));
     for (ssize_t n = 1; n > 0; used += (size_t)n) {
         if (used + 1 >= room) {
             room = room ? room * 2 : 65536;
             text = realloc(text, room);
             if (text == NULL)
-                die("%s '%s': too large: out of memory", option, path);
+                die("%s '%s%s': too large: out of memory", option, mark, path);
         }
         n = read(fd, text + used, room - used - 1);
         if (n < 0)
-            die("%s '%s': cannot read: %s", option, path, strerror(errno));
+            die("%s '%s%s': cannot read: %s", option, mark, path, strerror(errno));
     }
     text[used] = 0;
     return (struct slice){text, used};
@@ -452,7 +517,7 @@ static struct slice read_whole(const char *option, const char *path)
 /* @FILE: one rule a line, # begins a comment. */
 static void policy_add_file(enum rule_list list, const char *path)
 {
-    struct slice rest = read_whole(list_options[list], path);
+    struct slice rest = read_whole(list_options[list], "@", path);
 
     for (unsigned number = 1; rest.p != NULL; number++) {
         struct slice line = slice_split(&rest, '\n');
@@ -586,7 +651,7 @@ static void policy_finish(void)
     if (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY])
         for (unsigned p = 0; p < PROTOCOLS; p++)
             policy.open[p] = true;
-    policy.traps_sends = policy.open[PROTOCOL_UDP] || policy.open[PROTOCOL_ICMP];
+    policy.traps_sends = policy.open[PROTOCOL_UDP] || policy.open[PROTOCOL_ICMP] || policy.n_unix_rules > 0;
 }
 
 /* ---- options ---- */
@@ -926,9 +991,9 @@ static int options_parse(int argc, char **argv, int at)
 static void options_set_line(char *line)
 {
     char name[64];
-    struct slice value = slice_of(line), word = slice_split(&value, ' ');
+    struct slice word = {line, strcspn(line, " \t")};
+    struct slice value = slice_trim(slice_of(line + word.len));
 
-    value = slice_trim(value);
     snprintf(name, sizeof name, "%s%.*s", word.len == 1 ? "-" : "--", (int)word.len, word.p);
     const struct option *option = option_find(slice_of(name));
     if (option == NULL || option->set == set_policy)
@@ -941,7 +1006,7 @@ static void options_set_line(char *line)
 /* --policy FILE. The lines are cut out of the file's text, which lives to exit. */
 static void set_policy(const char *path)
 {
-    struct slice rest = read_whole("--policy", path);
+    struct slice rest = read_whole("--policy", "", path);
 
     for (unsigned number = 1; rest.p != NULL; number++) {
         struct slice line = slice_split(&rest, '\n');
@@ -1252,13 +1317,13 @@ static void calls_init(void)
 
 /* ---- seeing: what was denied, for people and for programs ---- */
 
-enum { EVENTS_MAX = 1024, EVENT_TEXT = 160 };
+enum { EVENTS_MAX = 1024, EVENT_TEXT = 192, EVENT_NAME = 160 };
 
 /* One decision, as it is told. Strings are empty where there is nothing to say. */
 struct event {
     const char *operation;        /* connect, sendto, socket ... */
     char subject[EVENT_TEXT];     /* tcp 10.0.0.1:443 */
-    char protocol[24], address[IP_TEXT_MAX];
+    char protocol[64], address[EVENT_TEXT];
     unsigned port;
     enum verdict verdict;
     char rule[EVENT_TEXT];        /* the one that decided, as an option */
@@ -1390,7 +1455,11 @@ static void events_summarize(void)
 {
     unsigned shown = 0;
 
-    if (settings.quiet || !(settings.verbose || isatty(STDERR_FILENO)))
+    if (settings.quiet)
+        return;
+    if (log_to.lost > 0)
+        say("the log lost %llu lines: its reader was too slow", (unsigned long long)log_to.lost);
+    if (!settings.verbose && !isatty(STDERR_FILENO))
         return;
     for (size_t i = 0; i < n_seen; i++) {
         if (!seen[i].denied)
@@ -1538,34 +1607,212 @@ static void parse_unspecified(const struct request *r, union address *address, s
     ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
 }
 
+/* Where a unix address leads. One at a time: what names one is handled alone. */
+static struct unix_target {
+    int inode;               /* O_PATH of the socket's file, owned; < 0: an abstract name */
+    char name[PATH_MAX + 1]; /* its path as we see it, or @ and the abstract name, for rules and people */
+    enum { HELD_OUTSIDE, HELD_INSIDE, HELD_BY_NOBODY } holder; /* who bound it; unknown is outside */
+} unix_target = {.inode = -1};
+
+/* The sockets that the sandbox bound, by cookie: open addressing, 0 is free. A bind is always trapped. */
+static uint64_t own_sockets[OWN_SOCKETS_MAX];
+static size_t n_own_sockets;
+static uint64_t own_alive[OWN_SOCKETS_MAX / 64];
+
+static size_t own_place(uint64_t cookie)
+{
+    size_t at = cookie * 0x9e3779b97f4a7c15 >> 32 & (OWN_SOCKETS_MAX - 1);
+
+    while (own_sockets[at] != 0 && own_sockets[at] != cookie)
+        at = (at + 1) & (OWN_SOCKETS_MAX - 1);
+    return at;
+}
+
+static bool own_has(uint64_t cookie)
+{
+    return own_sockets[own_place(cookie)] == cookie;
+}
+
+static bool own_mark(uint64_t cookie)
+{
+    size_t at = own_place(cookie);
+
+    if (own_sockets[at] == cookie)
+        own_alive[at / 64] |= 1ull << at % 64;
+    return false;
+}
+
+/* Forget those that are closed. */
+static void own_sweep(void)
+{
+    static uint64_t kept[OWN_SOCKETS_MAX];
+    size_t n = 0;
+
+    memset(own_alive, 0, sizeof own_alive);
+    if (unixdiag_each(NULL, own_mark) < 0)
+        return;
+    for (size_t i = 0; i < OWN_SOCKETS_MAX; i++)
+        if (own_alive[i / 64] >> i % 64 & 1)
+            kept[n++] = own_sockets[i];
+    memset(own_sockets, 0, sizeof own_sockets);
+    for (n_own_sockets = 0; n_own_sockets < n; n_own_sockets++)
+        own_sockets[own_place(kept[n_own_sockets])] = kept[n_own_sockets];
+}
+
+/* A unix socket is about to be bound inside. One that is bound already, by whomever, stays what it is. */
+static void own_add(int pin)
+{
+    union address bound;
+    socklen_t len = sizeof bound;
+    uint64_t cookie = pin_cookie(pin);
+
+    if (getsockname(pin, &bound.any, &len) < 0 || len > sizeof bound.any.sa_family || cookie == 0)
+        return;
+    if (n_own_sockets >= OWN_SOCKETS_MAX / 4 * 3)
+        own_sweep();
+    size_t at = own_place(cookie);
+    if (own_sockets[at] == 0 && n_own_sockets < OWN_SOCKETS_MAX / 4 * 3) {
+        own_sockets[at] = cookie;
+        n_own_sockets++;
+    }
+}
+
+static bool own_seen; /* own_found was called */
+
+static bool own_found(uint64_t cookie)
+{
+    own_seen = true;
+    return own_has(cookie);
+}
+
+/* Who bound this? Stays what it was where the kernel knows of nobody. */
+static void own_ask(const struct unixdiag_key *key)
+{
+    own_seen = false;
+    int result = unixdiag_each(key, own_found);
+    if (result != 0 || own_seen)
+        unix_target.holder = result == 1 ? HELD_INSIDE : HELD_OUTSIDE;
+}
+
+/* Who bound what has this inode? Overlays and the like tell another device than the mount's. */
+static void own_ask_inode(const struct stat *status)
+{
+    struct unixdiag_key key = {.inode = (uint32_t)status->st_ino, .device = unixdiag_device(status->st_dev)};
+
+    unix_target.holder = HELD_BY_NOBODY;
+    if (S_ISSOCK(status->st_mode))
+        own_ask(&key);
+    if (!S_ISSOCK(status->st_mode) || unix_target.holder != HELD_BY_NOBODY)
+        return;
+    uint32_t device = unixdiag_mount_device(unix_target.inode);
+    if (device == key.device)
+        return;
+    key.device = device;
+    own_ask(&key);
+    if (device == 0)
+        unix_target.holder = HELD_OUTSIDE;
+}
+
+/* Look a path up as the caller would: from its root or directory, with its rights. The inode is pinned, so that it can't be
+ * swapped any more. 0, or -errno: the kernel's own, or -EACCES where we can't stand in its place. */
+static int parse_unix_path(const struct request *r, const char *path)
+{
+    static struct creds ours, theirs;
+    char base[40], own[PATH_MAX + 32], proc[40];
+    struct stat root, our_root, status_of;
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC};
+    struct process_status status;
+
+    if (!here.proc || process_status_read(r->tid, &status) < 0)
+        return -EACCES;
+    snprintf(base, sizeof base, "/proc/%d/%s", r->tid, path[0] == '/' ? "root" : "cwd");
+    int start CLOSE_FD = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (start < 0 || creds_read(getpid(), &ours) < 0 || creds_read(r->tid, &theirs) < 0)
+        return -EACCES;
+    if (path[0] == '/' && fstat(start, &root) == 0 && stat("/", &our_root) == 0 &&
+        (root.st_dev != our_root.st_dev || root.st_ino != our_root.st_ino))
+        how.resolve = RESOLVE_IN_ROOT;
+    if (strncmp(path, "/proc/self/", 11) == 0) { /* its self, not ours */
+        snprintf(own, sizeof own, "/proc/%d/%s", status.leader, path + 11);
+        path = own;
+    }
+    if (creds_take(&ours, &theirs) < 0)
+        return -EACCES;
+    unix_target.inode = sys_openat2(start, path, &how);
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", unix_target.inode);
+    int writable = unix_target.inode < 0 ? 0 : sys_result(faccessat(AT_FDCWD, proc, W_OK, AT_EACCESS));
+    creds_restore(&ours, &theirs);
+    if (unix_target.inode < 0)
+        return unix_target.inode;
+    ssize_t len = readlink(proc, unix_target.name, sizeof unix_target.name - 1);
+    if (len <= 0 || writable < 0)
+        return -EACCES;
+    unix_target.name[len] = 0;
+    if (fstat(unix_target.inode, &status_of) == 0)
+        own_ask_inode(&status_of);
+    return 0;
+}
+
+/* Where a unix address leads. The address becomes one that leads there from where we are. 0 or -errno. */
+static int parse_unix(const struct request *r, union address *address, socklen_t *len)
+{
+    size_t room = *len - offsetof(struct sockaddr_un, sun_path);
+    struct unixdiag_key key = {.len = room};
+
+    if (unix_target.inode >= 0)
+        close(unix_target.inode);
+    unix_target.inode = -1;
+    unix_target.holder = HELD_OUTSIDE;
+    if (address->local.sun_path[0] == 0) {
+        memcpy(key.name, address->local.sun_path, room);
+        unix_target.name[0] = '@';
+        memcpy(unix_target.name + 1, address->local.sun_path + 1, room - 1);
+        unix_target.name[room] = 0;
+        unix_target.holder = HELD_BY_NOBODY;
+        own_ask(&key);
+        return 0;
+    }
+    char path[sizeof address->local.sun_path + 1];
+    memcpy(path, address->local.sun_path, room);
+    path[room] = 0;
+    int result = parse_unix_path(r, path);
+    if (result < 0)
+        return result;
+    memset(&address->local.sun_path, 0, sizeof address->local.sun_path);
+    int n = snprintf(address->local.sun_path, sizeof address->local.sun_path, "/proc/self/fd/%d", unix_target.inode);
+    *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
+    return 0;
+}
+
 static bool is_send(enum call call)
 {
     return call == CALL_SENDTO || call == CALL_SENDMSG || call == CALL_SENDMMSG;
 }
 
 /* Where this address leads on this socket, by the rules of ip(7), ipv6(7), unix(7) and what the kernel makes of
- * AF_UNSPEC. The address is brought to the form that is judged. */
-static void parse_destination(const struct request *r, union address *address, socklen_t *len, struct ip_addr source,
-                              struct destination *to)
+ * AF_UNSPEC. The address is brought to the form that is judged. 0, or -errno of a path that leads nowhere. */
+static int parse_destination(const struct request *r, union address *address, socklen_t *len, struct ip_addr source,
+                             struct destination *to)
 {
     sa_family_t family = address->any.sa_family;
     bool datagram = !socket_is(r->kind, IPPROTO_TCP);
 
     *to = (struct destination){.kind = DESTINATION_NONE};
     if (*len < sizeof family)
-        return;
+        return 0;
     if (r->kind.domain == AF_UNIX) { /* a send of a stream or seqpacket socket goes to its peer, or nowhere */
-        bool named = family == AF_UNIX && *len > sizeof family && !(is_send(r->call) && r->kind.type != SOCK_DGRAM);
+        bool named = family == AF_UNIX && *len > sizeof family && *len <= sizeof address->local &&
+                     !(is_send(r->call) && r->kind.type != SOCK_DGRAM);
         to->kind = named ? DESTINATION_UNIX : DESTINATION_NONE;
-        return;
+        return named && r->call != CALL_BIND ? parse_unix(r, address, len) : 0;
     }
     if (!socket_is_ip(r->kind) || kind_protocol(r->kind) == PROTOCOLS) {
         to->kind = r->kind.domain == AF_NETLINK ? DESTINATION_NONE : DESTINATION_OTHER;
-        return;
+        return 0;
     }
     if (!datagram && is_send(r->call)) { /* a TCP send has no destination of its own */
         *len = 0;
-        return;
+        return 0;
     }
     /* A send on a datagram socket of IPv4 takes AF_UNSPEC for AF_INET; so does bind. To connect it means disconnect, and
      * to a send of IPv6 no address at all. */
@@ -1574,7 +1821,7 @@ static void parse_destination(const struct request *r, union address *address, s
     else if (family == AF_UNSPEC && is_send(r->call))
         *len = 0;
     if (!(family == AF_INET && *len >= sizeof address->v4) && !(family == AF_INET6 && *len >= 24))
-        return;
+        return 0;
     if (family == AF_INET6 && *len < sizeof address->v6)
         address->v6.sin6_scope_id = 0; /* RFC 2133's shorter form has none */
     if (r->call != CALL_BIND) /* which takes AF_UNSPEC with 0.0.0.0 only */
@@ -1588,31 +1835,29 @@ static void parse_destination(const struct request *r, union address *address, s
         to->port = 0;
     if (ip_addr_is_unspecified(to->addr) && r->call != CALL_BIND)
         parse_unspecified(r, address, source, to);
+    return 0;
 }
 
-/* connect, bind: a descriptor and an address. 0 or -errno, in the kernel's order of checks. */
+/* connect, bind: a descriptor and an address. 0 or -errno, in the kernel's order of checks: to bind, what is no socket
+ * comes before a bad address; to connect, only what is no descriptor (which is what O_PATH makes of it) does. */
 static int parse_address(struct request *r)
 {
     int64_t len = (int32_t)r->args[2];
-    int result = parse_pin(r);
+    int result = r->pin >= 0 ? 0 : parse_pin(r);
 
-    if (result == 0 && r->call == CALL_BIND)
-        result = pin_kind(r->pin, &r->kind);
     if (result < 0)
         return result;
+    int kind = pin_kind(r->pin, &r->kind);
+    if (kind < 0 && (kind == -EBADF || r->call == CALL_BIND))
+        return kind;
     if (len < 0 || len > ADDRESS_MAX)
         return -EINVAL;
     memset(&r->address, 0, sizeof r->address);
     result = child_read(r->tid, r->args[1], &r->address, (size_t)len);
-    if (result < 0)
-        return result;
+    if (result < 0 || kind < 0)
+        return result < 0 ? result : kind;
     r->address_len = (socklen_t)len;
-    if (r->call == CALL_CONNECT)
-        result = pin_kind(r->pin, &r->kind);
-    if (result < 0)
-        return result;
-    parse_destination(r, &r->address, &r->address_len, (struct ip_addr){0, 0, 0}, &r->to);
-    return 0;
+    return parse_destination(r, &r->address, &r->address_len, (struct ip_addr){0, 0, 0}, &r->to);
 }
 
 /* The messages of a send that are handled together: one, or several of a sendmmsg. There is one batch; a send that has
@@ -1778,12 +2023,26 @@ static int parse_lengths(const struct request *r)
     return 0;
 }
 
+/* The payloads of several messages in as few reads as there are: the usual case, when they fit and can be read. */
+static void parse_payloads_at_once(const struct request *r)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < batch.n && total <= PAYLOAD_MAX; i++)
+        total += batch.lengths[i];
+    if (total > 0 && total <= PAYLOAD_MAX)
+        batch.payload_read = child_gather(r->tid, batch.vectors, batch.vector_at[batch.n], 0, batch.payload, total) ==
+                             (ssize_t)total;
+}
+
 /* Read the payloads: all of a datagram, the next piece of a stream. What can't be read, or is more than any datagram
  * takes, becomes a part that nobody can read: the kernel then answers as it would have. */
 static void parse_payloads(const struct request *r, bool stream)
 {
     size_t used = 0;
 
+    if (batch.n > 1 && !stream && !batch.payload_read)
+        parse_payloads_at_once(r);
     for (size_t i = 0; i < batch.n; i++) {
         size_t skip = i == 0 ? r->sent_bytes : 0, length = batch.lengths[i] - skip;
         size_t room = stream ? STREAM_PIECE : PAYLOAD_MAX - used;
@@ -1892,7 +2151,7 @@ static int parse_rights(const struct request *r, struct cmsghdr *c)
 }
 
 /* The caller's own credentials only, as for anyone without privileges; ours would permit more. 0 or -EPERM. */
-static int parse_credentials(const struct request *r, const struct cmsghdr *c)
+static int parse_credentials(const struct request *r, struct cmsghdr *c)
 {
     struct process_status status;
     struct ucred said;
@@ -1902,7 +2161,11 @@ static int parse_credentials(const struct request *r, const struct cmsghdr *c)
     memcpy(&said, CMSG_DATA(c), sizeof said);
     if (process_status_read(r->tid, &status) < 0)
         return -EPERM;
-    return said.pid == status.leader && said.uid == status.uid && said.gid == status.gid ? 0 : -EPERM;
+    if (said.pid != status.leader || said.uid != status.uid || said.gid != status.gid)
+        return -EPERM;
+    said.pid = getpid(); /* no privilege of ours is used to say anything else */
+    memcpy(CMSG_DATA(c), &said, sizeof said);
+    return 0;
 }
 
 /* Control messages of message i: only what the allowlist knows. 0; -EPERM with *refused set; other -errno. */
@@ -1963,6 +2226,46 @@ static int64_t policy_find_denied(enum protocol protocol, struct ip_addr addr, u
     return rule;
 }
 
+static bool unix_rule_covers(const struct unix_rule *rule, const char *name)
+{
+    size_t len;
+
+    switch (rule->kind) {
+    case UNIX_ANY:
+        return true;
+    case UNIX_ABSTRACT:
+        return name[0] == '@' && strcmp(name + 1, rule->text) == 0;
+    case UNIX_PATH:
+        return strcmp(name, rule->text) == 0;
+    case UNIX_BELOW:
+        len = strcmp(rule->text, "/") == 0 ? 0 : strlen(rule->text);
+        return strncmp(name, rule->text, len) == 0 && name[len] == '/';
+    }
+    return false;
+}
+
+/* A unix socket: what the sandbox bound is inside; anything else takes a rule. */
+static struct decision decide_unix(const struct unix_target *target)
+{
+    struct decision decision = {VERDICT_DENY, EACCES, -1};
+
+    for (size_t i = 0; i < policy.n_unix_rules; i++)
+        if (policy.unix_rules[i].list == LIST_DENY && unix_rule_covers(&policy.unix_rules[i], target->name)) {
+            decision.rule = policy.unix_rules[i].tag;
+            return decision;
+        }
+    if (target->holder == HELD_INSIDE)
+        decision.verdict = VERDICT_ALLOW;
+    for (size_t i = 0; i < policy.n_unix_rules && decision.verdict == VERDICT_DENY; i++)
+        if (policy.unix_rules[i].list == LIST_ALLOW && unix_rule_covers(&policy.unix_rules[i], target->name)) {
+            decision.verdict = VERDICT_ALLOW;
+            decision.rule = policy.unix_rules[i].tag;
+        }
+    if (decision.verdict == VERDICT_DENY && target->holder == HELD_BY_NOBODY)
+        decision.error = ECONNREFUSED; /* as anybody would be */
+    return decision;
+}
+
 /* A connection or a datagram to `to`. */
 static struct decision decide(const struct destination *to)
 {
@@ -1972,6 +2275,7 @@ static struct decision decide(const struct destination *to)
     case DESTINATION_NONE:
         return (struct decision){VERDICT_ALLOW, 0, -1};
     case DESTINATION_UNIX:
+        return decide_unix(&unix_target);
     case DESTINATION_OTHER:
         decision.error = EACCES;
         return decision;
@@ -2049,9 +2353,17 @@ static void event_of_destination(struct event *event, const struct destination *
 
     event->verdict = decision.verdict;
     event_name_rule(event, decision.rule);
+    if (to->kind == DESTINATION_UNIX) {
+        snprintf(event->protocol, sizeof event->protocol, "unix");
+        snprintf(event->address, sizeof event->address, "%.*s", EVENT_NAME, unix_target.name);
+        snprintf(event->subject, sizeof event->subject, "unix %.*s", EVENT_NAME, unix_target.name);
+        if (decision.verdict == VERDICT_DENY && decision.rule < 0)
+            snprintf(event->allow, sizeof event->allow, "--net-allow unix://%.*s", EVENT_NAME, unix_target.name);
+        return;
+    }
     if (to->kind != DESTINATION_IP) {
-        snprintf(event->protocol, sizeof event->protocol, "%s", to->kind == DESTINATION_UNIX ? "unix" : "other");
-        snprintf(event->subject, sizeof event->subject, "%s", event->protocol);
+        snprintf(event->protocol, sizeof event->protocol, "other");
+        snprintf(event->subject, sizeof event->subject, "a socket of another kind");
         return;
     }
     const char *name = to->protocol < PROTOCOLS ? protocol_names[to->protocol] : "other";
@@ -2073,6 +2385,8 @@ static void tell_destination(const struct request *r, const struct destination *
     bool binds = r->call == CALL_BIND || r->call == CALL_LISTEN;
     struct event event = {.operation = call_names[r->call]};
 
+    if (to->kind == DESTINATION_UNIX && decision.error == ECONNREFUSED)
+        return; /* there is nobody to be refused */
     if (to->kind == DESTINATION_NONE || (decision.verdict == VERDICT_ALLOW && !settings.log_allowed))
         return;
     event_of_destination(&event, to, decision, binds);
@@ -2092,11 +2406,6 @@ static void tell_refused(const struct request *r, const char *subject, const cha
 
 /* ---- execute: on our own copy and our own pin ---- */
 
-static int result_of(int returned)
-{
-    return returned < 0 ? -errno : returned;
-}
-
 /* Send a signal to exactly the thread that made this call. */
 static void signal_thread(const struct request *r, int sig)
 {
@@ -2115,14 +2424,14 @@ static int connect_stream(struct request *r, bool blocks)
 {
     if (blocks)
         pin_set_blocking(r->pin, false);
-    int result = result_of(connect(r->pin, &r->address.any, r->address_len));
+    int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
     if (result == -EINPROGRESS && r->was_pending) { /* someone reset the socket meanwhile: this is a new connection */
         struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
         connect(r->pin, &nowhere, sizeof nowhere);
         result = -ECONNABORTED;
     } else if (result == -EINPROGRESS && blocks) {
-        result = result_of(connect(r->pin, &r->address.any, r->address_len));
+        result = sys_result(connect(r->pin, &r->address.any, r->address_len));
     } else if (result == -EALREADY && !r->was_pending) {
         r->joined = true;
     } else if (result == -EISCONN && r->joined) {
@@ -2133,12 +2442,31 @@ static int connect_stream(struct request *r, bool blocks)
     return result;
 }
 
+/* A unix connect, with the caller's rights: the server sees whose they are. It waits where the backlog is full. */
+static struct outcome connect_unix(struct request *r)
+{
+    static struct creds ours, theirs;
+    bool blocks = pin_blocks(r->pin);
+
+    if (creds_read(getpid(), &ours) < 0 || creds_read(r->tid, &theirs) < 0 || creds_take(&ours, &theirs) < 0)
+        return outcome_reply(-EACCES);
+    if (blocks)
+        pin_set_blocking(r->pin, false);
+    int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
+    if (blocks)
+        pin_set_blocking(r->pin, true);
+    creds_restore(&ours, &theirs);
+    return result == -EAGAIN && blocks ? (struct outcome){PEND, 0} : outcome_reply(result);
+}
+
 static struct outcome execute_connect(struct request *r)
 {
     if (r->to.kind == DESTINATION_NONE && r->address.any.sa_family == AF_UNSPEC)
-        return outcome_reply(result_of(connect(r->pin, &r->address.any, r->address_len)));
+        return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
+    if (r->kind.domain == AF_UNIX)
+        return connect_unix(r);
     if (!socket_is(r->kind, IPPROTO_TCP))
-        return outcome_reply(result_of(connect(r->pin, &r->address.any, r->address_len)));
+        return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
     bool blocks = r->was_pending || pin_blocks(r->pin);
     int result = connect_stream(r, blocks);
     if (result == -EALREADY && blocks)
@@ -2168,7 +2496,7 @@ static struct outcome execute_bind(struct request *r)
 {
     if (bind_is_privileged(r))
         return outcome_reply(-EACCES);
-    return outcome_reply(result_of(bind(r->pin, &r->address.any, r->address_len)));
+    return outcome_reply(sys_result(bind(r->pin, &r->address.any, r->address_len)));
 }
 
 /* Take out what passing descriptors on has left here. */
@@ -2250,7 +2578,7 @@ static int64_t parse_send(const struct request *r, bool stream)
 
     if (n <= 0)
         return n;
-    if (stream)
+    if (stream || r->kind.domain == AF_UNIX)
         n = 1;
     int result = parse_messages(r, (size_t)n);
     if (result == -EAGAIN)
@@ -2285,7 +2613,8 @@ static int64_t decide_batch(const struct request *r)
         const struct cmsghdr *refused = NULL;
 
         error = r->sent_bytes > 0 ? 0 : parse_control(r, n, &source, &refused);
-        parse_destination(r, &batch.names[n], &len, source, &batch.to[n]);
+        int led = parse_destination(r, &batch.names[n], &len, source, &batch.to[n]);
+        error = error < 0 ? error : led;
         header->namelen = (int32_t)len;
         if (refused != NULL && n == 0)
             tell_control(r, refused);
@@ -2386,52 +2715,99 @@ static bool call_continues(const struct request *r)
     return process_status_read(r->tid, &status) == 0 && status.threads == 1;
 }
 
-/* What is made only to learn which families work, and to fail for good when that is refused: musl's getaddrinfo does it
- * (AI_ADDRCONFIG), and curl for IPv6. */
-static bool call_makes_probe(const struct request *r)
+/* Sockets that stand in for UDP sockets that may not be, by cookie. */
+static uint64_t stand_ins[STAND_INS_MAX];
+static size_t stand_in_turn;
+
+static bool is_stand_in(const struct request *r)
 {
-    int domain = (int)r->args[0], type = (int)r->args[1], protocol = (int)r->args[2];
+    uint64_t cookie = 0;
+
+    if (r->kind.domain == AF_UNIX && r->kind.type == SOCK_STREAM && stand_in_turn > 0)
+        cookie = pin_cookie(r->pin);
+    for (size_t i = 0; cookie != 0 && i < STAND_INS_MAX; i++)
+        if (stand_ins[i] == cookie)
+            return true;
+    return false;
+}
+
+/* What is made only to learn which families work, and to fail for good when it is refused: by musl's getaddrinfo
+ * (AI_ADDRCONFIG), and by curl for IPv6. It gets a unix socket, which leads nowhere. */
+static bool call_makes_probe(int domain, int type, int protocol)
+{
     bool musl = (domain == AF_INET || domain == AF_INET6) && type == (SOCK_DGRAM | SOCK_CLOEXEC) && protocol == IPPROTO_UDP;
     bool curl = domain == AF_INET6 && type == SOCK_DGRAM && protocol == 0;
 
-    return r->number == number_on(NR_socket, MACHINE_OURS) && !policy.open[PROTOCOL_UDP] && (musl || curl);
+    return !policy.open[PROTOCOL_UDP] && (musl || curl);
 }
 
-/* The stand-in that it gets: a unix socket, whose connect to where the probe goes answers as if that were there. */
-static struct outcome socket_stand_in(struct request *r)
+/* ping asks a datagram socket for its own address first. Where only ICMP is open it gets one of ICMP, if it may have it. */
+static bool call_makes_ping(int domain, int type, int protocol)
 {
-    r->pin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return !policy.open[PROTOCOL_UDP] && policy.open[PROTOCOL_ICMP] && (domain == AF_INET || domain == AF_INET6) &&
+           type == SOCK_DGRAM && protocol == 0;
+}
+
+static struct outcome socket_stand_in(struct request *r, bool ping)
+{
+    static struct creds ours, theirs;
+    int domain = (int)r->args[0];
+
+    if (!ping) {
+        r->pin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    } else if (creds_read(getpid(), &ours) == 0 && creds_read(r->tid, &theirs) == 0 && creds_take(&ours, &theirs) == 0) {
+        r->pin = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+        creds_restore(&ours, &theirs);
+    }
     if (r->pin < 0)
         return outcome_reply(-EACCES);
+    if (!ping)
+        stand_ins[stand_in_turn++ % STAND_INS_MAX] = pin_cookie(r->pin);
     return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, (uint32_t)r->args[1] & O_CLOEXEC));
 }
 
-static bool call_is_probe(const struct request *r)
+/* Does this connect go where musl's probe goes? */
+static bool is_probed_address(const struct request *r)
 {
     enum { PROBE_PORT = 65535 };
     struct ip_addr addr;
     uint16_t port;
 
-    return r->kind.domain == AF_UNIX && r->kind.type == SOCK_STREAM && !policy.open[PROTOCOL_UDP] &&
-           r->address_len >= sizeof r->address.v4 && ip_addr_from_sockaddr(&r->address, &addr, &port) == 0 &&
+    return r->address_len >= sizeof r->address.v4 && ip_addr_from_sockaddr(&r->address, &addr, &port) == 0 &&
            port == PROBE_PORT && ip_addr_is_loopback(addr);
+}
+
+/* A stand-in is connected: 0 for the probe, else what a UDP socket gets that no rule opens. */
+static struct outcome connect_stand_in(const struct request *r)
+{
+    struct destination to = {.kind = DESTINATION_IP, .protocol = PROTOCOL_UDP};
+
+    if (is_probed_address(r))
+        return outcome_reply(0);
+    if (r->address_len < sizeof r->address.v4 || ip_addr_from_sockaddr(&r->address, &to.addr, &to.port) < 0)
+        return outcome_reply(-EINVAL);
+    tell_destination(r, &to, (struct decision){VERDICT_DENY, EACCES, -1});
+    return outcome_reply(-EACCES);
 }
 
 static struct outcome call_connect(struct request *r)
 {
-    int result = r->was_pending ? 0 : parse_address(r);
+    bool again = r->was_pending && r->kind.domain != AF_UNIX; /* else the path may lead elsewhere by now */
+    int result = again ? 0 : parse_address(r);
 
+    if (again)
+        return execute_connect(r);
     if (result < 0)
         return outcome_reply(result);
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
-    if (r->was_pending)
-        return execute_connect(r);
-    if (call_is_probe(r))
-        return outcome_reply(0);
+    if (is_stand_in(r))
+        return connect_stand_in(r);
     if (call_continues(r))
         return (struct outcome){CONTINUE, 0};
     struct decision decision = decide(&r->to);
+    if (decision.verdict == VERDICT_DENY && socket_is(r->kind, IPPROTO_UDP) && is_probed_address(r))
+        return outcome_reply(0); /* musl's probe; the socket stays unconnected */
     tell_destination(r, &r->to, decision);
     return decision.verdict == VERDICT_ALLOW ? execute_connect(r) : outcome_reply(-decision.error);
 }
@@ -2444,6 +2820,8 @@ static struct outcome call_bind(struct request *r)
         return outcome_reply(result);
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
+    if (r->kind.domain == AF_UNIX)
+        own_add(r->pin);
     if (call_continues(r))
         return (struct outcome){CONTINUE, 0};
     struct decision decision = decide_bind(&r->to, false);
@@ -2478,7 +2856,7 @@ static struct outcome call_listen(struct request *r)
     } else if (socket_is_ip(r->kind) && kind_protocol(r->kind) == PROTOCOLS) {
         return outcome_reply(-EACCES);
     }
-    return outcome_reply(result_of(listen(r->pin, (int)r->args[1])));
+    return outcome_reply(sys_result(listen(r->pin, (int)r->args[1])));
 }
 
 static struct outcome call_send(struct request *r)
@@ -2505,8 +2883,9 @@ static struct outcome call_socket(struct request *r)
     bool ip = domain == AF_INET || domain == AF_INET6, pair = r->number == number_on(NR_socketpair, MACHINE_OURS);
     char subject[64];
 
-    if (call_makes_probe(r))
-        return socket_stand_in(r);
+    bool ping = !pair && call_makes_ping(domain, (int)r->args[1], protocol);
+    if (ping || (!pair && call_makes_probe(domain, (int)r->args[1], protocol)))
+        return socket_stand_in(r, ping);
     if (type < 0 || type > SOCK_PACKET)
         return outcome_reply(-EINVAL);
     if (pair && ip)
@@ -2520,7 +2899,7 @@ static struct outcome call_socket(struct request *r)
         return outcome_reply(-EACCES);
     }
     if (domain == AF_UNIX && (type == SOCK_DGRAM || type == SOCK_RAW)) {
-        tell_refused(r, "unix datagram", "a udp:// rule, which has sends watched");
+        tell_refused(r, "unix datagram", "a unix:// or udp:// rule, with which sends are watched");
         return outcome_reply(-EACCES);
     }
     snprintf(subject, sizeof subject, "family %d, type %d, protocol %d", domain, type, protocol);
@@ -2591,7 +2970,7 @@ static struct outcome call_join(struct request *r)
     } else if (socket_is_ip(r->kind)) {
         return outcome_reply(-EINVAL);
     }
-    return outcome_reply(result_of(setsockopt(r->pin, level, option, value, (socklen_t)len)));
+    return outcome_reply(sys_result(setsockopt(r->pin, level, option, value, (socklen_t)len)));
 }
 
 static struct outcome call_setsockopt(struct request *r)
@@ -2762,15 +3141,6 @@ static size_t n_pending, n_pending_used; /* now, and at most so far */
 static size_t n_joined;                  /* how many of them wait for another's connection */
 static size_t pending_turn;              /* where the next tick goes on */
 
-static uint64_t pin_cookie(int pin)
-{
-    uint64_t cookie = 0;
-    socklen_t len = sizeof cookie;
-
-    getsockopt(pin, SOL_SOCKET, KERNEL_SO_COOKIE, &cookie, &len);
-    return cookie;
-}
-
 static void pending_watch(struct pending *p, int operation)
 {
     struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = (uint64_t)(p - pending)};
@@ -2794,8 +3164,8 @@ static void pending_add(struct request *r)
     n_joined += r->joined;
     p->request.was_pending = true;
     p->request.deadline = timeout ? now_ms() + timeout : 0;
-    p->cookie = r->call == CALL_CONNECT ? pin_cookie(r->pin) : 0;
-    p->by_tick = r->kind.domain == AF_UNIX && r->kind.type == SOCK_DGRAM;
+    p->cookie = r->call == CALL_CONNECT && r->kind.domain != AF_UNIX ? pin_cookie(r->pin) : 0;
+    p->by_tick = r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT);
     if (!p->by_tick)
         pending_watch(p, EPOLL_CTL_ADD);
 }
@@ -2838,7 +3208,7 @@ static void pending_retry(struct pending *p)
     struct outcome outcome = call_run(r);
 
     if (outcome.what == PEND) {
-        p->by_tick = r->call != CALL_CONNECT && r->sent_bytes + r->sent_messages == before;
+        p->by_tick = p->by_tick || (r->call != CALL_CONNECT && r->sent_bytes + r->sent_messages == before);
         if (!p->by_tick)
             pending_watch(p, EPOLL_CTL_MOD);
         return;
@@ -2877,7 +3247,7 @@ static int pending_interruption(const struct pending *p)
         }
         return waiting == 1 ? restart : EINTR;
     }
-    if (thread.threads > 1 && process_any_thread_in(thread.leader, r->tid, 'T'))
+    if (thread.threads > 1 && process_is_stopped(thread.leader, r->tid))
         return restart;
     return 0;
 }
@@ -2899,7 +3269,8 @@ static void pending_tick(struct pending *p, uint64_t now)
         return;
     }
     if (r->deadline != 0 && now >= r->deadline) {
-        int64_t error = r->call != CALL_CONNECT ? -EAGAIN : r->joined ? -EALREADY : -EINPROGRESS;
+        bool local = r->kind.domain == AF_UNIX;
+        int64_t error = r->call != CALL_CONNECT || local ? -EAGAIN : r->joined ? -EALREADY : -EINPROGRESS;
 
         pending_end(p, r->call == CALL_CONNECT ? outcome_reply(error) : send_end(r, error));
         return;
@@ -3092,11 +3463,11 @@ static int confine(void *argument)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != c->parent)
         _exit(EXIT_OURS);
-    if (settings.cwd != NULL && confine_step(c, "enter the directory of --cwd", result_of(chdir(settings.cwd))) < 0)
+    if (settings.cwd != NULL && confine_step(c, "enter the directory of --cwd", sys_result(chdir(settings.cwd))) < 0)
         _exit(EXIT_OURS);
     if (confine_step(c, "give up capabilities", caps_keep(settings.kept_caps)) < 0)
         _exit(EXIT_OURS);
-    if (confine_step(c, "set no_new_privs", result_of(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) < 0 ||
+    if (confine_step(c, "set no_new_privs", sys_result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) < 0 ||
         confine_step(c, "enter a Landlock domain", landlock_enter(c->landlock)) < 0)
         _exit(EXIT_OURS);
     c->listener = sys_seccomp(SECCOMP_SET_MODE_FILTER, c->filter_flags, &program);
@@ -3380,7 +3751,7 @@ static int run_command(char **argv)
     main_prepare_environment();
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads) < 0)
         die("cannot assemble the filter: it is too long");
-    c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);
+    c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW | (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);
     sigemptyset(&signals);
     for (size_t i = 0; i < ARRAY_LEN(caught); i++)
         sigaddset(&signals, caught[i]);

@@ -17,7 +17,7 @@ enum __attribute__((packed)) bpf_test {
     BPF_NONZERO, /* any of the 64 bits */
 };
 
-enum { BPF_CONDITIONS = 3, BPF_INSTRUCTIONS = 2048, BPF_ROWS = 256, BPF_X32_BIT = 0x40000000 };
+enum { BPF_CONDITIONS = 3, BPF_INSTRUCTIONS = 2048, BPF_ROWS = 256, BPF_RUN = 8, BPF_X32_BIT = 0x40000000 };
 
 struct bpf_condition {
     enum bpf_test test;
@@ -87,74 +87,125 @@ static void bpf_return(struct bpf_program *program, uint32_t result)
     bpf_emit(program, BPF_RET | BPF_K, 0, 0, result);
 }
 
-static unsigned bpf_condition_len(const struct bpf_condition *c)
+static void bpf_emit_argument(struct bpf_program *program, const struct bpf_condition *c)
 {
-    switch (c->test) {
-    case BPF_ALWAYS:
-        return 0;
-    case BPF_EQUAL:
-    case BPF_UNLIKE:
-        return c->mask == UINT32_MAX ? 2 : 3;
-    case BPF_ANY_BIT:
-        return 2;
-    case BPF_NONZERO:
-        return 4;
-    }
-    return 0;
+    bpf_load(program, offsetof(struct seccomp_data, args) + 8 * (size_t)c->argument); /* little endian: the low half */
+    if (c->test != BPF_ANY_BIT && c->test != BPF_NONZERO && c->mask != UINT32_MAX)
+        bpf_emit(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, c->mask);
 }
 
-/* Falls through when the condition holds, else jumps over what is left of the row. */
-static void bpf_emit_condition(struct bpf_program *program, const struct bpf_condition *c, unsigned left)
+/* Falls through when the condition holds. Returns the place of the jump that is taken when it doesn't; how far, is filled
+ * in by bpf_end_condition. loaded: the argument, masked, is at hand. */
+static unsigned bpf_begin_condition(struct bpf_program *program, const struct bpf_condition *c, bool loaded)
 {
-    size_t low = offsetof(struct seccomp_data, args) + 8 * (size_t)c->argument; /* both machines are little endian */
-
+    if (!loaded)
+        bpf_emit_argument(program, c);
     switch (c->test) {
     case BPF_ALWAYS:
-        return;
+        break;
     case BPF_EQUAL:
-        bpf_load(program, low);
-        if (c->mask != UINT32_MAX)
-            bpf_emit(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, c->mask);
-        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, left, c->value);
-        return;
     case BPF_UNLIKE:
-        bpf_load(program, low);
-        if (c->mask != UINT32_MAX)
-            bpf_emit(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, c->mask);
-        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, left, 0, c->value);
-        return;
+        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, c->value);
+        break;
     case BPF_ANY_BIT:
-        bpf_load(program, low);
-        bpf_emit(program, BPF_JMP | BPF_JSET | BPF_K, 0, left, c->mask);
-        return;
+        bpf_emit(program, BPF_JMP | BPF_JSET | BPF_K, 0, 0, c->mask);
+        break;
     case BPF_NONZERO:
-        bpf_load(program, low);
         bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0);
-        bpf_load(program, low + 4);
-        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, left, 0, 0);
-        return;
+        bpf_load(program, offsetof(struct seccomp_data, args) + 8 * (size_t)c->argument + 4);
+        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 0);
+        break;
+    }
+    return program->len - 1;
+}
+
+static void bpf_end_condition(struct bpf_program *program, const struct bpf_condition *c, unsigned jump)
+{
+    unsigned length = program->len - jump - 1;
+
+    program->overflow = program->overflow || length > UINT8_MAX;
+    if (c->test == BPF_UNLIKE || c->test == BPF_NONZERO)
+        program->code[jump].jt = (uint8_t)length;
+    else
+        program->code[jump].jf = (uint8_t)length;
+}
+
+static bool bpf_same_condition(const struct bpf_condition *a, const struct bpf_condition *b)
+{
+    return a->test == b->test && a->argument == b->argument && a->mask == b->mask && a->value == b->value;
+}
+
+/* Is nothing left to test of this row from `depth` on? */
+static bool bpf_decided(const struct bpf_row *row, size_t depth)
+{
+    return depth == BPF_CONDITIONS || row->conditions[depth].test == BPF_ALWAYS;
+}
+
+/* A run of comparisons of the same argument, one instruction each, ends in one return that all of them jump to. Before
+ * one more of them: take the return away; the run's jumps get longer by that one. */
+static void bpf_extend_run(struct bpf_program *program, unsigned run)
+{
+    program->len--;
+    program->code[program->len - 1].jf = 0;
+    for (unsigned i = run; i < program->len; i++) {
+        program->overflow = program->overflow || program->code[i].jt == UINT8_MAX;
+        program->code[i].jt++;
     }
 }
 
-static void bpf_emit_row(struct bpf_program *program, const struct bpf_row *row)
+/* rows[first..last), whose conditions before `depth` hold. A condition that neighbours share is tested once, and an
+ * argument that is at hand is not loaded again: the kernel compiles every instruction at start. */
+static void bpf_emit_rows(struct bpf_program *program, const struct bpf_row *rows, size_t first, size_t last,
+                          size_t depth)
 {
-    unsigned left = 1; /* the return */
+    const struct bpf_condition *at_hand = NULL; /* what was loaded, when every way here leaves it so */
+    unsigned run = 0;
+    uint32_t run_result = 0;
 
-    for (size_t i = 0; i < BPF_CONDITIONS; i++)
-        left += bpf_condition_len(&row->conditions[i]);
-    for (size_t i = 0; i < BPF_CONDITIONS; i++) {
-        left -= bpf_condition_len(&row->conditions[i]);
-        bpf_emit_condition(program, &row->conditions[i], left);
+    for (size_t end = first; first < last; first = end) {
+        if (bpf_decided(&rows[first], depth)) {
+            bpf_return(program, rows[first].result);
+            return;
+        }
+        const struct bpf_condition *c = &rows[first].conditions[depth];
+        while (end < last && bpf_same_condition(c, &rows[end].conditions[depth]))
+            end++;
+        bool equal = c->test == BPF_EQUAL, lone = bpf_decided(&rows[first], depth + 1);
+        bool loaded = equal && at_hand && at_hand->argument == c->argument && at_hand->mask == c->mask;
+        if (loaded && lone && rows[first].result == run_result && !program->overflow)
+            bpf_extend_run(program, run);
+        else
+            run = program->len + (loaded ? 0 : c->mask == UINT32_MAX ? 1 : 2);
+        unsigned jump = bpf_begin_condition(program, c, loaded);
+        bpf_emit_rows(program, rows, first, end, depth + 1);
+        bpf_end_condition(program, c, jump);
+        run_result = rows[first].result;
+        at_hand = equal && lone ? c : NULL;
     }
-    bpf_return(program, row->result);
+}
+
+/* Do these rows answer the same, whatever the arguments? */
+static bool bpf_alike(const struct bpf_row *rows, size_t first, size_t last)
+{
+    for (size_t i = first; i < last; i++)
+        if (!bpf_decided(&rows[i], 0) || rows[i].result != rows[first].result)
+            return false;
+    return true;
 }
 
 /* rows[first..last) are sorted by number. A binary search over the numbers: the kernel runs a new filter once for every
- * call number it knows, so its cost counts at start. Jumps over a subtree are JA, which has 32 bits. */
+ * call number it knows, so its cost counts at start. Jumps over a large subtree are JA, which has 32 bits. */
 static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *rows, size_t first, size_t last)
 {
     size_t middle = first + (last - first) / 2;
 
+    if (last - first <= BPF_RUN && bpf_alike(rows, first, last)) {
+        for (size_t i = first; i < last; i++)
+            bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(last - i), 0, (uint32_t)rows[i].number);
+        bpf_return(program, SECCOMP_RET_ALLOW);
+        bpf_return(program, rows[first].result);
+        return;
+    }
     while (middle > first && rows[middle].number == rows[middle - 1].number)
         middle--;
     if (middle == first) /* the lower half is one number: try the upper end of that number instead */
@@ -163,18 +214,23 @@ static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *r
     if (middle == last) {
         bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, (uint32_t)rows[first].number);
         bpf_return(program, SECCOMP_RET_ALLOW);
-        for (size_t i = first; i < last; i++)
-            bpf_emit_row(program, &rows[i]);
+        bpf_emit_rows(program, rows, first, last, 0);
         if (rows[last - 1].conditions[0].test != BPF_ALWAYS)
             bpf_return(program, SECCOMP_RET_ALLOW);
         return;
     }
-    bpf_emit(program, BPF_JMP | BPF_JGE | BPF_K, 0, 1, (uint32_t)rows[middle].number);
     unsigned jump = program->len;
-    bpf_emit(program, BPF_JMP | BPF_JA, 0, 0, 0);
+    bpf_emit(program, BPF_JMP | BPF_JGE | BPF_K, 0, 0, (uint32_t)rows[middle].number);
     bpf_emit_search(program, rows, first, middle);
-    if (!program->overflow)
-        program->code[jump].k = program->len - jump - 1;
+    unsigned length = program->len - jump - 1;
+    if (length <= UINT8_MAX && !program->overflow) {
+        program->code[jump].jt = (uint8_t)length;
+    } else if (!program->overflow) {
+        bpf_return(program, 0); /* room for one more */
+        memmove(&program->code[jump + 2], &program->code[jump + 1], length * sizeof program->code[0]);
+        program->code[jump].jf = 1;
+        program->code[jump + 1] = (struct sock_filter){BPF_JMP | BPF_JA, 0, 0, length};
+    }
     bpf_emit_search(program, rows, middle, last);
 }
 

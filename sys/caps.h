@@ -32,7 +32,8 @@ static int caps_find(struct slice name)
 }
 
 /* Keep, of the calling thread's capabilities in every set, only those in `kept` (bits by number). What isn't there can't
- * be dropped: that is no error. Async-signal-safe. 0 or -errno. */
+ * be dropped: that is no error. CAP_NET_RAW stays in the bounding set: without it the kernel refuses to execute ping and
+ * the like, which have it as a file capability, and with no_new_privs nothing is gained by that. 0 or -errno. */
 static int caps_keep(uint64_t kept)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -42,7 +43,7 @@ static int caps_keep(uint64_t kept)
         return -errno;
     if (data[0].effective & CAPS_BIT(CAP_SETPCAP))
         for (unsigned cap = 0; cap < 64; cap++)
-            if (!(kept & CAPS_BIT(cap)) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+            if (!(kept & CAPS_BIT(cap)) && cap != CAP_NET_RAW && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
                 break; /* the kernel has no more of them */
     for (unsigned half = 0; half < 2; half++) {
         uint32_t mask = (uint32_t)(kept >> 32 * half);

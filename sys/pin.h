@@ -119,6 +119,16 @@ static uint64_t pin_send_timeout(int pin)
     return (uint64_t)timeout.tv_sec * 1000 + ((uint64_t)timeout.tv_usec + 999) / 1000;
 }
 
+/* A socket's cookie, which no other socket has until the next boot (socket(7), SO_COOKIE); 0: none. */
+static uint64_t pin_cookie(int pin)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+
+    getsockopt(pin, SOL_SOCKET, KERNEL_SO_COOKIE, &cookie, &len);
+    return cookie;
+}
+
 /* Could closing this pin, if it is the last reference, wait for the network (socket(7), SO_LINGER)? */
 static bool pin_lingers(int pin)
 {

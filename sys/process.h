@@ -8,14 +8,14 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768 };
+enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192 };
 
 /* What /proc/TID/status says. Signal sets have signal n at bit n - 1. */
 struct process_status {
-    pid_t leader, parent;
+    pid_t leader;
     unsigned threads;
     char state; /* R, S, D, T (stopped), t (traced), Z ... */
-    uint64_t pending, shared_pending, blocked, ignored, caught;
+    uint64_t pending, shared_pending, blocked;
     uint64_t capabilities; /* effective */
     uid_t uid, gid;        /* effective ones, as calls are judged by: the file system's */
 };
@@ -45,32 +45,34 @@ static ssize_t process_read(const char *path, char *to, size_t room)
     return n;
 }
 
+/* Take a status file apart. */
+static void process_status_parse(const char *text, struct process_status *status)
+{
+    const char *state = strstr(text, "\nState:\t");
+
+    *status = (struct process_status){
+        .leader = (pid_t)process_field(text, "\nTgid:\t", 10, 0),
+        .threads = (unsigned)process_field(text, "\nThreads:\t", 10, 0),
+        .state = state == NULL ? '?' : state[strlen("\nState:\t")],
+        .pending = process_field(text, "\nSigPnd:\t", 16, 0),
+        .shared_pending = process_field(text, "\nShdPnd:\t", 16, 0),
+        .blocked = process_field(text, "\nSigBlk:\t", 16, 0),
+        .capabilities = process_field(text, "\nCapEff:\t", 16, 0),
+        .uid = (uid_t)process_field(text, "\nUid:\t", 10, 3),
+        .gid = (gid_t)process_field(text, "\nGid:\t", 10, 3),
+    };
+}
+
 /* 0, or -errno: -ENOENT when the thread is gone or there is no /proc. */
 static int process_status_read(pid_t tid, struct process_status *status)
 {
-    char path[40], text[4096];
+    char path[40], text[PROCESS_STATUS_MAX];
 
     snprintf(path, sizeof path, "/proc/%d/status", tid);
     ssize_t n = process_read(path, text, sizeof text);
     if (n < 0)
         return (int)n;
-    const char *state = strstr(text, "\nState:\t");
-    if (state == NULL)
-        return -ENOENT;
-    *status = (struct process_status){
-        .leader = (pid_t)process_field(text, "\nTgid:\t", 10, 0),
-        .parent = (pid_t)process_field(text, "\nPPid:\t", 10, 0),
-        .threads = (unsigned)process_field(text, "\nThreads:\t", 10, 0),
-        .state = state[strlen("\nState:\t")],
-        .pending = process_field(text, "\nSigPnd:\t", 16, 0),
-        .shared_pending = process_field(text, "\nShdPnd:\t", 16, 0),
-        .blocked = process_field(text, "\nSigBlk:\t", 16, 0),
-        .ignored = process_field(text, "\nSigIgn:\t", 16, 0),
-        .caught = process_field(text, "\nSigCgt:\t", 16, 0),
-        .capabilities = process_field(text, "\nCapEff:\t", 16, 0),
-        .uid = (uid_t)process_field(text, "\nUid:\t", 10, 3),
-        .gid = (gid_t)process_field(text, "\nGid:\t", 10, 3),
-    };
+    process_status_parse(text, status);
     return 0;
 }
 
@@ -86,25 +88,29 @@ static void process_name(pid_t tid, char name[PROCESS_NAME_MAX])
     snprintf(name, PROCESS_NAME_MAX, "%.15s", n > 0 ? text : "?");
 }
 
-/* Is any thread of this process but `except` in state `state`? false without /proc. */
-static bool process_any_thread_in(pid_t leader, pid_t except, char state)
+/* Has this process been stopped, as its threads but `except` show? A thread that waits in a killable sleep (D) neither
+ * stops nor says anything; the first other one tells. At most PROCESS_LOOKS are looked at. false without /proc. */
+static bool process_is_stopped(pid_t leader, pid_t except)
 {
-    char path[40];
-    bool found = false;
+    char path[40], state = 'D';
 
     snprintf(path, sizeof path, "/proc/%d/task", leader);
     DIR *tasks = opendir(path);
     if (tasks == NULL)
         return false;
-    for (struct dirent *entry; !found && (entry = readdir(tasks)) != NULL;) {
+    for (int looks = 0; state == 'D' && looks < PROCESS_LOOKS; looks++) {
+        struct dirent *entry = readdir(tasks);
         struct process_status status;
         uint64_t tid;
 
-        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &tid) == 0 && (pid_t)tid != except)
-            found = process_status_read((pid_t)tid, &status) == 0 && status.state == state;
+        if (entry == NULL)
+            break;
+        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &tid) == 0 && (pid_t)tid != except &&
+            process_status_read((pid_t)tid, &status) == 0)
+            state = status.state;
     }
     closedir(tasks);
-    return found;
+    return state == 'T';
 }
 
 /* The parent of a process, from /proc/PID/stat; 0 when that can't be read. */

@@ -1,0 +1,103 @@
+/* creds.h - acting for a while with another process's user, groups and capabilities (credentials(7), capabilities(7)) */
+#ifndef CREDS_H
+#define CREDS_H
+
+#include "kernel.h"
+#include "process.h"
+
+#include <linux/capability.h>
+
+enum { CREDS_GROUPS_MAX = 512 };
+
+/* Effective ones: those that files and sockets are judged by. */
+struct creds {
+    uint32_t uid, gid;
+    uint64_t capabilities;
+    uint32_t groups[CREDS_GROUPS_MAX];
+    size_t n_groups;
+};
+
+/* Read a thread's. 0; -E2BIG with more groups than that; -EACCES where the file system's differ from the effective ones,
+ * which can't be taken together; other -errno. */
+static int creds_read(pid_t tid, struct creds *creds)
+{
+    struct process_status status;
+    char path[40], text[PROCESS_STATUS_MAX];
+
+    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    ssize_t n = process_read(path, text, sizeof text);
+    if (n < 0)
+        return (int)n;
+    process_status_parse(text, &status);
+    *creds = (struct creds){.uid = status.uid, .gid = status.gid, .capabilities = status.capabilities};
+    if (process_field(text, "\nUid:\t", 10, 1) != status.uid || process_field(text, "\nGid:\t", 10, 1) != status.gid)
+        return -EACCES;
+    const char *at = strstr(text, "\nGroups:\t");
+    if (at == NULL)
+        return -EINVAL;
+    at += strlen("\nGroups:\t");
+    for (at += strspn(at, " "); *at >= '0' && *at <= '9'; at += strspn(at, " ")) {
+        char *end;
+
+        if (creds->n_groups == CREDS_GROUPS_MAX)
+            return -E2BIG;
+        creds->groups[creds->n_groups++] = (uint32_t)strtoul(at, &end, 10);
+        at = end;
+    }
+    return *at == '\n' ? 0 : -E2BIG; /* cut short */
+}
+
+/* Make exactly these capabilities effective, of those permitted. 0 or -errno. */
+static int creds_set_capabilities(uint64_t effective)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+
+    if (syscall(__NR_capget, &header, data) < 0)
+        return -errno;
+    for (unsigned half = 0; half < 2; half++)
+        data[half].effective = data[half].permitted & (uint32_t)(effective >> 32 * half);
+    return sys_result(syscall(__NR_capset, &header, data));
+}
+
+static int creds_set_groups(const struct creds *creds)
+{
+    return sys_result(syscall(__NR_setgroups, creds->n_groups, creds->groups));
+}
+
+static bool creds_same_groups(const struct creds *a, const struct creds *b)
+{
+    return a->n_groups == b->n_groups && memcmp(a->groups, b->groups, a->n_groups * sizeof *a->groups) == 0;
+}
+
+/* Back to our own. It can't fail: they are our real and saved ones. */
+static void creds_restore(const struct creds *ours, const struct creds *theirs)
+{
+    if (theirs->uid != ours->uid)
+        syscall(__NR_setresuid, -1, ours->uid, -1);
+    creds_set_capabilities(ours->capabilities);
+    if (theirs->gid != ours->gid)
+        syscall(__NR_setresgid, -1, ours->gid, -1);
+    if (!creds_same_groups(ours, theirs))
+        creds_set_groups(ours);
+}
+
+/* Act with theirs: the calling thread's effective ones, past libc, until creds_restore. 0, or -errno with ours kept. */
+static int creds_take(const struct creds *ours, const struct creds *theirs)
+{
+    int result = 0;
+
+    if (!creds_same_groups(ours, theirs))
+        result = creds_set_groups(theirs);
+    if (result == 0 && theirs->gid != ours->gid)
+        result = sys_result(syscall(__NR_setresgid, -1, theirs->gid, -1));
+    if (result == 0 && theirs->uid != ours->uid)
+        result = sys_result(syscall(__NR_setresuid, -1, theirs->uid, -1));
+    if (result == 0)
+        result = creds_set_capabilities(ours->capabilities & theirs->capabilities);
+    if (result < 0)
+        creds_restore(ours, theirs);
+    return result;
+}
+
+#endif

@@ -1,0 +1,128 @@
+/* unixdiag.h - which socket is bound to a path's inode or to an abstract name (unix(7), sock_diag(7)) */
+#ifndef UNIXDIAG_H
+#define UNIXDIAG_H
+
+#include "kernel.h"
+#include "process.h"
+
+#include <linux/netlink.h>
+#include <sys/sysmacros.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+
+enum { UNIXDIAG_ROOM = 32768, UNIXDIAG_NAME_MAX = 108 };
+
+/* What a socket is looked for by: an abstract name, or where len is 0 an inode. */
+struct unixdiag_key {
+    uint32_t device, inode;        /* as the kernel tells them: 32 bits of each */
+    char name[UNIXDIAG_NAME_MAX];  /* with the NUL in front */
+    size_t len;
+};
+
+/* The value of an attribute of one message; NULL when it has none. */
+static const struct nlattr *unixdiag_attribute(const struct nlmsghdr *message, int type)
+{
+    size_t at = NLMSG_LENGTH(sizeof(struct unix_diag_msg));
+
+    while (at + sizeof(struct nlattr) <= message->nlmsg_len) {
+        const struct nlattr *attribute = (const void *)((const char *)message + at);
+
+        if (attribute->nla_len < sizeof *attribute || attribute->nla_len > message->nlmsg_len - at)
+            return NULL;
+        if (attribute->nla_type == type)
+            return attribute;
+        at += (size_t)NLA_ALIGN(attribute->nla_len);
+    }
+    return NULL;
+}
+
+static bool unixdiag_matches(const struct nlmsghdr *message, const struct unixdiag_key *key)
+{
+    const struct nlattr *value = unixdiag_attribute(message, key->len ? UNIX_DIAG_NAME : UNIX_DIAG_VFS);
+    size_t len = value ? value->nla_len - sizeof *value : 0;
+
+    if (value == NULL)
+        return false;
+    if (key->len > 0)
+        return len == key->len && memcmp(value + 1, key->name, len) == 0;
+    if (len < sizeof(struct unix_diag_vfs))
+        return false;
+    const struct unix_diag_vfs *vfs = (const void *)(value + 1);
+    return vfs->udiag_vfs_dev == key->device && vfs->udiag_vfs_ino == key->inode;
+}
+
+/* A device's number as the kernel has it inside, from stat(2)'s. */
+static uint32_t unixdiag_device(dev_t device)
+{
+    return (uint32_t)(major(device) << 20 | minor(device));
+}
+
+/* The device of the mount that an open file is on, from /proc: overlays answer stat(2) with another. 0: unknown. */
+static uint32_t unixdiag_mount_device(int fd)
+{
+    static char text[UNIXDIAG_ROOM];
+    char path[40];
+
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    if (process_read(path, text, sizeof text) < 0)
+        return 0;
+    uint64_t mount = process_field(text, "\nmnt_id:\t", 10, 0);
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    uint32_t device = 0;
+    while (mounts != NULL && device == 0 && fgets(text, sizeof text, mounts) != NULL) {
+        char *at;
+        if (strtoull(text, &at, 10) != mount)
+            continue;
+        strtoull(at, &at, 10); /* the parent mount */
+        unsigned long first = strtoul(at, &at, 10);
+        device = (uint32_t)(first << 20 | (*at == ':' ? strtoul(at + 1, NULL, 10) : 0));
+    }
+    if (mounts != NULL)
+        fclose(mounts);
+    return device;
+}
+
+/* Ask for all unix sockets of this network namespace. 0 or -errno. */
+static int unixdiag_ask(int fd)
+{
+    struct {
+        struct nlmsghdr header;
+        struct unix_diag_req request;
+    } dump = {
+        {sizeof dump, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0},
+        {.sdiag_family = AF_UNIX, .udiag_states = ~0u, .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS},
+    };
+
+    return send(fd, &dump, sizeof dump, 0) < 0 ? -errno : 0;
+}
+
+/* Call `found` with the cookie of each socket that the key fits (NULL: of each socket), until it returns true. 1 when it
+ * did, 0 when none made it, -errno when the kernel can't say (-ENOENT: it has no unix_diag). */
+static int unixdiag_each(const struct unixdiag_key *key, bool (*found)(uint64_t cookie))
+{
+    static _Alignas(struct nlmsghdr) char room[UNIXDIAG_ROOM];
+    int fd CLOSE_FD = sys_result(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    int result = fd < 0 ? fd : unixdiag_ask(fd);
+
+    while (result == 0) {
+        ssize_t n = recv(fd, room, sizeof room, 0);
+        if (n < 0)
+            return -errno;
+        size_t left = (size_t)n;
+        for (struct nlmsghdr *m = (void *)room; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left)) {
+            const struct unix_diag_msg *socket_of = NLMSG_DATA(m);
+
+            if (m->nlmsg_type == NLMSG_DONE)
+                return 0;
+            if (m->nlmsg_type == NLMSG_ERROR)
+                return ((struct nlmsgerr *)NLMSG_DATA(m))->error;
+            if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY || (key != NULL && !unixdiag_matches(m, key)))
+                continue;
+            if (found((uint64_t)socket_of->udiag_cookie[1] << 32 | socket_of->udiag_cookie[0]))
+                return 1;
+        }
+    }
+    return result;
+}
+
+#endif
