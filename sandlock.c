@@ -508,7 +508,7 @@ static struct slice read_whole(const char *option, const char *mark, const char 
         }
         n = read(fd, text + used, room - used - 1);
         if (n < 0)
-            die("%s '%s%s': cannot read: %s", option, mark, path, strerror(errno));
+            die("%s '%s%s': cannot read: %s; a readable file would be right", option, mark, path, strerror(errno));
     }
     text[used] = 0;
     return (struct slice){text, used};
@@ -724,6 +724,8 @@ static void set_resolver(const char *value)
 
 static void set_hosts(const char *value)
 {
+    if (access(value, R_OK) < 0)
+        die("--hosts '%s': cannot read: %s; a readable hosts file would be right", value, strerror(errno));
     policy.hosts = value;
 }
 
@@ -880,6 +882,11 @@ static void set_log(const char *value)
 
 static void set_cwd(const char *value)
 {
+    struct stat status;
+
+    errno = 0;
+    if (stat(value, &status) < 0 || !S_ISDIR(status.st_mode))
+        die("--cwd '%s': %s; a directory would be right", value, errno ? strerror(errno) : "not a directory");
     settings.cwd = value;
 }
 
@@ -3320,6 +3327,15 @@ static void serve_notification(void)
     reply(&r, outcome);
 }
 
+/* Signal the command; once it has ended (--wait-all), what it left behind. */
+static void signal_command(int sig)
+{
+    if (here.command > 0)
+        kill(here.command, sig);
+    else
+        process_signal_descendants(sig);
+}
+
 /* A signal for the command: what a process sent us is passed on. What the kernel sent (the terminal's Ctrl-C, say) went to
  * the whole process group already, and what comes from inside isn't for us. */
 static void serve_signal(const struct signalfd_siginfo *info)
@@ -3330,7 +3346,7 @@ static void serve_signal(const struct signalfd_siginfo *info)
         return;
     if (info->ssi_signo == SIGCONT && process_status_read(here.command, &status) == 0 && status.state != 'T')
         return; /* sent to the group */
-    kill(here.command, (int)info->ssi_signo);
+    signal_command((int)info->ssi_signo);
 }
 
 /* The command was stopped. From the terminal (Ctrl-Z), our shell waits for us to stop as well. */
@@ -3357,10 +3373,12 @@ static bool serve_children(int *status)
             return pid == 0 || errno != ECHILD;
         if (pid != here.command)
             continue;
-        if (WIFSTOPPED(how))
+        if (WIFSTOPPED(how)) {
             serve_stop(WSTOPSIG(how));
-        else
-            *status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
+            continue;
+        }
+        *status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
+        here.command = 0; /* its number may be another's by now */
     }
 }
 
@@ -3371,8 +3389,8 @@ static int serve_time(uint64_t *deadline, bool *expired)
         return -1;
     uint64_t now = now_ms();
     if (now >= *deadline) {
-        kill(here.command, *expired ? SIGKILL : SIGTERM);
-        kill(here.command, SIGCONT);
+        signal_command(*expired ? SIGKILL : SIGTERM);
+        signal_command(SIGCONT);
         *deadline = *expired ? 0 : now + KILL_AFTER_SECONDS * 1000;
         *expired = true;
     }
@@ -3402,6 +3420,7 @@ static int serve(void)
 {
     uint64_t deadline = settings.timeout ? now_ms() + settings.timeout * 1000ull : 0, next_tick = 0;
     bool expired = false;
+    pid_t group = here.command;
     int status = -1;
 
     for (;;) {
@@ -3425,7 +3444,7 @@ static int serve(void)
             next_tick = now_ms() + TICK_MS;
         }
     }
-    if (process_end_descendants(here.command) < 0)
+    if (process_end_descendants(group) < 0)
         say("there is no /proc: of what the command left behind, only its own process group was ended");
     return expired ? EXIT_TIMEOUT : status;
 }
@@ -3796,6 +3815,8 @@ static int explain_command(char **destinations)
         unsigned full = rule.prefix.addr.version == 6 ? 128 : 32;
         if (rule.target != TARGET_PREFIX || rule.prefix.len != full || rule.n_ports > 1)
             die("explain '%s': not one destination; 10.0.0.1:443 or udp://[2001:db8::1]:53 would be right", *destinations);
+        if (rule.n_ports == 0 && rule.protocols != 1 << PROTOCOL_ICMP)
+            die("explain '%s': no port; 10.0.0.1:443 or icmp://10.0.0.1 would be right", *destinations);
         for (unsigned p = 0; p < PROTOCOLS; p++)
             if (rule.protocols & 1u << p)
                 all = explain_one(&rule, (enum protocol)p) && all;

@@ -41,7 +41,7 @@ static void through_descriptors(void)
     to_both("through a directory's descriptor", name);
     snprintf(name, sizeof name, "/proc/self/fd/%d", stream);
     to_name("through its own descriptor", name, SOCK_STREAM);
-    snprintf(name, sizeof name, "/proc/self/../self/root/%.40s/victim.%%s", in_dir("."));
+    snprintf(name, sizeof name, "/proc/self/../self/root/%.80s/victim.%%s", in_dir("."));
     to_both("through /proc/self/root", name);
 }
 

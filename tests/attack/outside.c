@@ -19,7 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-enum { NOT_STARTED = 125, VICTIMS_MAX = 24, BACKLOG = 4096, PATIENCE = 60, ENOUGH = 200 };
+enum { TMP_MAX_LEN = 54, NOT_STARTED = 125, VICTIMS_MAX = 24, BACKLOG = 4096, PATIENCE = 60, ENOUGH = 200 };
 
 static struct victim {
     int fd;
@@ -28,7 +28,7 @@ static struct victim {
 } victims[VICTIMS_MAX];
 
 static size_t n_victims;
-static char dir[64];
+static char dir[80];
 static unsigned arrivals;
 
 static struct options {
@@ -269,7 +269,9 @@ static void dir_make(void)
 {
     const char *tmp = getenv("TMPDIR");
 
-    snprintf(dir, sizeof dir, "%.40s/attack.XXXXXX", tmp ? tmp : access("/tmp", W_OK) == 0 ? "/tmp" : ".");
+    if (tmp == NULL || strlen(tmp) > TMP_MAX_LEN) /* unix addresses are short */
+        tmp = access("/tmp", W_OK) == 0 ? "/tmp" : ".";
+    snprintf(dir, sizeof dir, "%s/attack.XXXXXX", tmp);
     if (mkdtemp(dir) == NULL || chmod(dir, 0777) < 0)
         broken("no directory of our own: %s", strerror(errno));
     setenv("ATTACK_DIR", dir, 1);
@@ -410,10 +412,11 @@ static char **options_read(int argc, char **argv)
 {
     int c;
 
+    options.uid = geteuid();
     while ((c = getopt(argc, argv, "+qu:dikns:")) != -1)
         switch (c) {
         case 'q': options.quiet = true; break;
-        case 'u': options.as_user = true; options.uid = (uid_t)atoi(optarg); break;
+        case 'u': options.uid = (uid_t)atoi(optarg); break;
         case 'd': options.deny_all = true; break;
         case 'i': options.leak = true; break;
         case 'k': options.kill = true; break;
@@ -423,6 +426,7 @@ static char **options_read(int argc, char **argv)
         }
     if (optind == argc)
         broken("no command");
+    options.as_user = options.uid != geteuid();
     return argv + optind;
 }
 
