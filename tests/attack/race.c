@@ -306,10 +306,10 @@ static const struct kind {
     {"fd-netlink-sendmsg", ready_netlink_udp, call_sendmsg, swap_descriptor, false},
     {"fd-tcp-sendto", ready_tcp_udp, call_sendto, swap_descriptor, false},
     {"addrform", ready_addrform, call_addrform, swap_family, true},
-    {"unix-path", ready_unix_path, call_unix, swap_unix, false},
-    {"unix-link", ready_unix_path, call_unix_link, swap_link, false},
-    {"unix-abstract", ready_unix_abstract, call_unix, swap_unix, false},
-    {"unix-dgram", ready_unix_dgram, call_unix_dgram, swap_unix, false},
+    {"unix-path", ready_unix_path, call_unix, swap_unix, true},
+    {"unix-link", ready_unix_path, call_unix_link, swap_link, true},
+    {"unix-abstract", ready_unix_abstract, call_unix, swap_unix, true},
+    {"unix-dgram", ready_unix_dgram, call_unix_dgram, swap_unix, true},
 };
 
 static int swap_forever(void *kind)
