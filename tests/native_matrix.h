@@ -282,7 +282,7 @@ static const struct plain_act {
     {"connect/send", act_connect_then_send, false},
     {"connect/bound", act_bind_then_connect, false},
     {"sendto/three", act_send_three, false},
-    {"sendto/high-half", act_send_high_half, false},
+    {"sendto/ints-high-half", act_send_high_half, false},
     {"getsockname/short", act_getsockname_short, true},
     {"getsockname/null", act_getsockname_null, true},
     {"getsockname/empty", act_getsockname_empty, true},
