@@ -1,0 +1,144 @@
+#!/bin/sh
+# run.sh - runs the tests on other kernels, in QEMU: tests/vm/run.sh MACHINE KERNEL...
+#
+# MACHINE is x86_64 or aarch64, KERNEL the beginning of a Debian cloud kernel's version (5.10, 6.1, 6.12, 7). The guest
+# is the kernel and an initramfs of BusyBox and what ./build.sh vm-test left in build/vm/MACHINE. It has a loopback
+# interface and nothing else: what lacks something there skips itself and says what. Kernels come as packages, by an apt
+# configuration of our own, into $SANDLOCK_VM_CACHE; delete it to get newer ones.
+#
+# FILES names the tests to run instead of all. build/vm/MACHINE/KERNEL.log is all that the guest said. A line that its
+# init says at the end decides, not QEMU's exit status, which is 0 for a kernel that crashed.
+set -eu
+cd -- "$(dirname -- "$0")/../.."
+: "${FILES=}" "${LIMIT=1500}" "${DEBIAN_MIRROR=}"
+if [ -n "${XDG_CACHE_HOME-}" ]; then
+    : "${SANDLOCK_VM_CACHE=$XDG_CACHE_HOME/sandlock}"
+elif [ "$(id -u)" = 0 ]; then
+    : "${SANDLOCK_VM_CACHE=/var/cache/sandlock-vm}"
+else
+    : "${SANDLOCK_VM_CACHE=$HOME/.cache/sandlock}"
+fi
+cache=$SANDLOCK_VM_CACHE apt=$SANDLOCK_VM_CACHE/apt keys=/usr/share/keyrings/debian-archive-keyring.gpg
+
+fail() {
+    echo "vm: $*" >&2
+    exit 1
+}
+
+# Fetch the lists of the suites that have the kernels, from the mirror that this system itself uses. The system's own
+# lists, sources and architectures stay as they are.
+apt_prepare() {
+    export APT_CONFIG="$apt/apt.conf"
+    [ ! -f "$apt/ready" ] || return 0
+    command -v apt-get >/dev/null || fail "kernels come from Debian's packages: apt-get is missing"
+    format='$(ORIGIN) $(LABEL) $(REPO_URI)' # for apt to expand
+    : "${DEBIAN_MIRROR:=$(APT_CONFIG='' apt-get indextargets --format "$format" | sed -n 's/^Debian Debian //p' | sed q)}"
+    [ -n "$DEBIAN_MIRROR" ] || fail "set DEBIAN_MIRROR to the address of a Debian mirror"
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/parts"
+    : >"$apt/status"
+    for suite in bullseye bookworm bookworm-backports trixie-backports; do
+        echo "deb [signed-by=$keys] $DEBIAN_MIRROR $suite main"
+    done >"$apt/sources.list"
+    cat >"$apt/apt.conf" <<END
+APT::Architectures { "amd64"; "arm64"; };
+APT::Sandbox::User "";
+Dir::Etc::SourceList "$apt/sources.list";
+Dir::Etc::SourceParts "$apt/parts";
+Dir::State "$apt";
+Dir::State::Status "$apt/status";
+Dir::Cache "$apt";
+Acquire::Languages "none";
+END
+    apt-get -qq update
+    touch "$apt/ready"
+}
+
+# Unpack the package $1 into the directory $2.
+unpack() {
+    rm -rf "$2.part"
+    mkdir -p "$2.part"
+    (cd "$2.part" && apt-get -qq download "$1" && dpkg-deb -x ./*.deb . && rm ./*.deb)
+    rm -rf "$2.part/usr/share" "$2.part/usr/lib/debug"
+    mv "$2.part" "$2"
+}
+
+# Set kernel to the image of the newest kernel $1 for this machine, and busybox. From 7.x on it is in linux-binary-*.
+provide() {
+    directory=$cache/$debian/linux-$1
+    if [ ! -d "$directory" ] || [ ! -d "$cache/$debian/busybox" ]; then
+        apt_prepare
+    fi
+    if [ ! -d "$directory" ]; then
+        pattern="^linux-(image|binary)-$(echo "$1" | sed 's/[.]/\\./g')[.+][^ ]*-cloud-$debian\$"
+        package=$(apt-cache search --names-only "$pattern" | cut -d' ' -f1 | sort -t- -k3,3V -k2,2r | tail -n 1)
+        [ -n "$package" ] || fail "no cloud kernel $1 for $debian is in those suites"
+        unpack "$package:$debian" "$directory"
+    fi
+    [ -d "$cache/$debian/busybox" ] || unpack "busybox-static:$debian" "$cache/$debian/busybox"
+    kernel=$(find "$directory" -name 'vmlinuz*' | head -n 1) busybox=$cache/$debian/busybox/bin/busybox
+    [ -n "$kernel" ] || fail "no kernel image is in $directory"
+}
+
+# The guest's file system: only what the tests name, owned by root.
+initramfs() {
+    root=$built/root
+    rm -rf "$root"
+    mkdir -p "$root/bin" "$root/etc" "$root/dev" "$root/sandlock/build"
+    cp "$busybox" "$root/bin/busybox"
+    cp tests/vm/init "$root/init"
+    echo 'root:x:0:0::/:/bin/sh
+nobody:x:65534:65534::/:/bin/sh' >"$root/etc/passwd"
+    echo 'root:x:0:
+nogroup:x:65534:' >"$root/etc/group"
+    cp "$built/sandlock" "$root/sandlock/build/sandlock"
+    cp -r "$built/tests" "$root/sandlock/build/tests"
+    find "$root/sandlock/build" -name '*.d' -type f -exec rm {} +
+    mkdir -p "$root/sandlock/tests/vm"
+    cp tests/run.sh tests/*.test "$root/sandlock/tests"
+    cp tests/vm/*.test "$root/sandlock/tests/vm"
+    echo "$FILES" >"$root/sandlock/files"
+    chmod -R u=rwX,go=rX "$root"
+    (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/initramfs"
+}
+
+# cx16=off: QEMU 7.2 loses the flags of cmpxchg16b, and Linux 6.12 then crashes now and then.
+qemu() {
+    case $machine in
+    x86_64) set -- qemu-system-x86_64 -cpu max,cx16=off -M q35 -append "console=ttyS0 $1" ;;
+    aarch64) set -- qemu-system-aarch64 -cpu max,pauth-impdef=on -M virt -append "console=ttyAMA0 $1" ;;
+    esac
+    timeout "$LIMIT" "$@" -accel tcg,thread=multi -m 768 -smp 2 -nographic -no-reboot -nodefaults -serial stdio \
+        -kernel "$kernel" -initrd "$built/initramfs" </dev/null
+}
+
+# What the guest's log says: the failures, what was skipped for what, and one line.
+report() {
+    sed -n '/^FAILED/,/^[^ ]/ { /^FAILED/p; /^  /p; }' "$log"
+    sed -n 's/^skipped: .*: needs /needs /p' "$log" | sort | uniq -c | sed 's/^ */  skipped: /'
+    if ! grep -q '^vm: end' "$log"; then
+        tail -n 15 "$log"
+        echo "$machine $1: FAILED: the guest did not reach its end"
+        return 1
+    fi
+    sed -n "s/^vm: /$machine $1: /p" "$log"
+    ! grep -q '^vm: .* [1-9][0-9]* failed' "$log"
+}
+
+machine=${1-}
+[ $# -gt 1 ] || fail 'usage: tests/vm/run.sh MACHINE KERNEL...'
+shift
+case $machine in
+x86_64) debian=amd64 ;;
+aarch64) debian=arm64 ;;
+*) fail "no virtual machine for $machine" ;;
+esac
+built=build/vm/$machine
+status=0
+for version; do
+    provide "$version"
+    initramfs
+    log=$built/$version.log
+    qemu 'quiet loglevel=3 panic=-1' | tr -d '\r' >"$log" || :
+    report "$version" || status=1
+done
+exit $status
