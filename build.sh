@@ -1,8 +1,8 @@
 #!/bin/sh
 # build.sh - builds, tests and checks sandlock. ./build.sh help says how.
 #
-# CC and CFLAGS may be given, as ever. A compiler for musl (Alpine's, Buildroot's) is used as it is; any other is pointed
-# at the musl that Debian keeps beside glibc. Two builds give the same bytes.
+# CC and CFLAGS may be given, as ever. A compiler for musl (Alpine's, Buildroot's) is used as it is; any other is
+# pointed at the musl that Debian keeps beside glibc. Two builds give the same bytes.
 set -eu
 cd -- "$(dirname -- "$0")"
 
@@ -35,6 +35,7 @@ test    dnsmasq                                 dnsmasq-base                dnsm
 test    unbound                                 unbound                     unbound
 test    redis-server                            redis-server                redis
 test    redis-cli                               redis-tools                 redis
+fuzz    clang                                   clang                       clang
 lint    clang                                   clang                       clang
 lint    shellcheck                              shellcheck                  shellcheck
 lint    cppcheck                                cppcheck                    cppcheck
@@ -53,14 +54,18 @@ usage: ./build.sh [COMMAND]
   (none)          build/sandlock: static, stripped, for this machine
   demo            see it work: what is fetched, what is refused, and the rule that would allow it
   test [FILE...]  build and run the tests, or those files of tests/
+  test all [FILE...]
+                  and those with large programs, which are installed: servers, languages, clients
   vm-test [MACHINE [KERNEL...]]
                   run the tests on other kernels in QEMU: x86_64 and aarch64, 5.10, 6.1, 6.12 and 7 (tests/vm/run.sh)
+  fuzz [SECONDS] [NAME...]
+                  run the fuzzers of tests/fuzz, or these, for so long each (60); what they find is in build/fuzz
   lint            gcc and clang with all warnings, the analyzers and checkers that are installed
   amalgamate      build/sandlock_amalgamated.c: one C file that compiles to the same program
   bench           measure, print a table
   x86_64, aarch64 build/sandlock-x86_64, build/sandlock-aarch64 (Debian: cross built where need be)
   all             both, and build/SHA256SUMS
-  install GROUP.. the packages of build, test, vm, lint, bench, x86_64 or aarch64
+  install GROUP.. the packages of build, test, all, fuzz, lint, vm, bench, x86_64 or aarch64
   clean           remove build/
 END
 }
@@ -89,7 +94,8 @@ missing() {
     done | sort -u | tr '\n' ' '
 }
 
-# Debian's packages of another machine, like musl-dev:arm64, exist once dpkg knows it. Lists are fetched only when needed.
+# Debian's packages of another machine, like musl-dev:arm64, exist once dpkg knows it. Lists are fetched only when
+# needed.
 apt_install() {
     for package; do
         machine=${package##*:}
@@ -156,9 +162,11 @@ fresh() {
     [ -z "$(find build.sh $(sed '/^#/d; s/^[^:]*://; s/\\$//' "$1.d") -newer "$1" 2>&1)" ]
 }
 
-# A part, and a test of one part, may have functions that nobody uses; the program may not.
-unused_of() {
+# Flags for the source $1. A part, and a test of one part, may have functions that nobody uses; the program may not.
+# Fuzzers are compiled to run files given to them.
+flags_of() {
     case $1 in
+    tests/fuzz/*) echo -Wno-unused-function -DREPLAY ;;
     sys/* | tests/*) echo -Wno-unused-function ;;
     esac
 }
@@ -169,8 +177,8 @@ compile() {
         return 0
     fi
     mkdir -p "${2%/*}"
-    $cc -std=gnu11 $warnings $(unused_of "$1") $hardening $CFLAGS -frandom-seed=sandlock "-ffile-prefix-map=$PWD=." $includes \
-        -MMD -MT program -MF "$2.d.$$" $linking $before "$1" $after -o "$2.$$" || {
+    $cc -std=gnu11 $warnings $(flags_of "$1") $hardening $CFLAGS -frandom-seed=sandlock "-ffile-prefix-map=$PWD=." \
+        $includes -MMD -MT program -MF "$2.d.$$" $linking $before "$1" $after -o "$2.$$" || {
         rm -f "$2.$$" "$2.d.$$"
         return 1
     }
@@ -215,12 +223,45 @@ build_programs() {
 build_tests() {
     build "$(uname -m)" build/sandlock
     provide test || :
-    build_programs tests tests/unit tests/attack
+    build_programs tests tests/unit tests/attack tests/fuzz
 }
 
+# All tests or the files given; after `all`, those too that need large programs and more time.
 run_tests() {
+    if [ "${1-}" = all ]; then
+        shift
+        provide all || :
+        export ALL=1 LIMIT="${LIMIT-900}"
+    fi
     build_tests
     busybox ash tests/run.sh "$@"
+}
+
+# Fuzz with each of tests/fuzz, or those named, for $1 seconds. What is new goes to build/fuzz/NAME.new, what fails to
+# build/fuzz/NAME-*; worth keeping of both is what belongs into tests/fuzz/corpus/NAME.
+fuzz() {
+    seconds=60 failed=''
+    case ${1-} in
+    [1-9]*) seconds=$1 && shift ;;
+    esac
+    if [ $# -eq 0 ]; then
+        set -- $(cd tests/fuzz && ls -- *.c)
+    fi
+    for name; do
+        name=${name%.c}
+        echo "$name:"
+        mkdir -p "build/fuzz/$name.new"
+        clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "tests/fuzz/$name.c" \
+            -o "build/fuzz/$name" || fail "$name does not compile"
+        if "build/fuzz/$name" -max_total_time="$seconds" -print_final_stats=1 -artifact_prefix="build/fuzz/$name-" \
+            "build/fuzz/$name.new" "tests/fuzz/corpus/$name" >"build/fuzz/$name.log" 2>&1; then
+            sed -n 's/^stat::\(number\|new\|peak\)/\1/p' "build/fuzz/$name.log"
+        else
+            tail -n 40 "build/fuzz/$name.log"
+            failed="$failed $name"
+        fi
+    done
+    [ -z "$failed" ] || fail "fuzz:$failed: what fails is in build/fuzz"
 }
 
 # The tests on the kernels given, in a virtual machine of kind $1; on all of them without one.
@@ -243,30 +284,59 @@ lint_c() {
         flags="-std=gnu11 $warnings $CFLAGS $includes -fsyntax-only"
         for source in sandlock.c sys/*.h tests/*.c tests/*/*.c; do
             [ -f "$source" ] || continue
-            $cc $flags $(unused_of "$source") -x c "$source" || failed="$failed $CC:$source"
+            $cc $flags $(flags_of "$source") -x c "$source" || failed="$failed $CC:$source"
         done
     done
     CC=$saved
 }
 
+# What the analyzers find that is none, and why it is none.
+known_findings() {
+    sed 's/ *# .*//' <<'END'
+[Ll]eak                                 # what rules and options hold lives to exit; nothing is allocated for a call
+null pointer .loaded from variable .text.       # the index of a rule comes from a set of rules that are there
+left operand of .-. is a garbage value  # process_read gives > 0 only with what it wrote
+END
+}
+
+# Run the analyzer $1, as its command line says; its findings fail the lint.
+analyze() {
+    found=$("$@" 2>&1 | grep -E '(warning|error):' | grep -vE "$(known_findings)") || return 0
+    echo "$found"
+    failed="$failed $1:analyzer"
+}
+
+lint_analyze() {
+    if gcc -fanalyzer 2>&1 | grep -q 'no input files'; then
+        CC=gcc toolchain "$(uname -m)"
+        analyze gcc -std=gnu11 -O2 $includes -fanalyzer -fdiagnostics-plain-output -c sandlock.c -o build/analyzed.o
+        rm -f build/analyzed.o
+    fi
+    if has clang; then
+        CC=clang toolchain "$(uname -m)"
+        analyze clang -std=gnu11 $includes -Wno-unused-function --analyze --analyzer-output text \
+            -fno-caret-diagnostics sandlock.c
+    fi
+    if has cppcheck; then
+        analyze cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --template=gcc \
+            --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches sandlock.c
+    fi
+}
+
 lint() {
     failed=''
     lint_c
-    toolchain "$(uname -m)"
-    if gcc -fanalyzer 2>&1 | grep -q 'no input files'; then
-        gcc -std=gnu11 -O2 $warnings $includes -fanalyzer -c sandlock.c -o build/analyzed.o || failed="$failed analyzer"
-        rm -f build/analyzed.o
-    fi
+    lint_analyze
     if has shellcheck; then
         shellcheck -S warning -e SC2046 build.sh $(find tests -name '*.sh') .ci/run || failed="$failed shellcheck"
         shellcheck -S warning -s dash -e SC2034,SC2046,SC2154,SC2217 tests/*.test || failed="$failed shellcheck:tests"
     fi
-    if has cppcheck; then
-        cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
-            --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches sandlock.c || failed="$failed cppcheck"
-    fi
     if has mandoc; then
         mandoc -Tlint -W warning sandlock.1 || failed="$failed mandoc"
+    fi
+    if find build.sh .ci/run sandlock.c sys tests -type f ! -path '*/corpus/*' -exec \
+        awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' {} + | grep .; then
+        failed="$failed columns"
     fi
     [ -z "$failed" ] || fail "lint:$failed"
     echo 'lint: clean'
@@ -318,6 +388,10 @@ vm-test)
         vm_test x86_64
         vm_test aarch64
     fi
+    ;;
+fuzz)
+    provide fuzz || exit 1
+    fuzz "$@"
     ;;
 lint)
     lint

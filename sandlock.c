@@ -49,6 +49,7 @@ enum {
     DENIED_CALLS_MAX = 64,
     ENV_MAX = 256,
     OWN_SOCKETS_MAX = 8192,
+    FILE_RULES_MAX = 512,
     STAND_INS_MAX = 64,
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ADDRESS_MAX = 128,         /* sizeof(struct sockaddr_storage): the kernel's own limit */
@@ -136,6 +137,16 @@ struct policy {
 
 static struct policy policy = {.deny_errno = ECONNREFUSED};
 
+/* What we keep of our own: looking into processes of other users, signalling them, acting with their rights. Beyond that
+ * the command's own are there to be taken when a call on its behalf needs them, never in force otherwise. */
+#define OUR_CAPS (CAPS_BIT(CAP_SYS_PTRACE) | CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID))
+
+/* -r, -w and --fs-deny: rights that are given beneath a path, or taken away there. */
+struct file_rule {
+    const char *path; /* canonical; lives to exit */
+    uint64_t gives, takes;
+};
+
 /* What programs that run as root ordinarily need. */
 #define DEFAULT_CAPS                                                                                                   \
     (CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_FOWNER) | CAPS_BIT(CAP_FSETID) |                  \
@@ -148,6 +159,10 @@ struct settings {
     enum syscall_number denied_calls[DENIED_CALLS_MAX];
     size_t n_denied_calls;
     uint64_t kept_caps;
+    struct file_rule file_rules[FILE_RULES_MAX];
+    size_t n_file_rules;
+    bool unscoped;        /* Landlock doesn't hold signals back: we do */
+    bool restricts_files; /* -r or -w was given: nothing else is reached */
     const char *env[ENV_MAX]; /* NAME=VALUE to set, NAME to keep with --clean-env */
     size_t n_env;
     bool clean_env;
@@ -838,6 +853,37 @@ static void set_keep_cap(const char *value)
     settings.kept_caps |= CAPS_BIT(cap);
 }
 
+static void add_file_rule(const char *option, const char *value, uint64_t gives, uint64_t takes)
+{
+    char path[PATH_MAX];
+
+    if (realpath(value, path) == NULL)
+        die("%s '%s': %s; a path that exists would be right", option, value, strerror(errno));
+    if (settings.n_file_rules == FILE_RULES_MAX / 2)
+        die("%s '%s': one too many; at most %d would be right", option, value, FILE_RULES_MAX / 2);
+    char *copy = strdup(path);
+    if (copy == NULL)
+        die("%s '%s': out of memory", option, value);
+    settings.file_rules[settings.n_file_rules++] = (struct file_rule){copy, gives, takes};
+}
+
+static void set_read(const char *value)
+{
+    add_file_rule("-r", value, LANDLOCK_READS | LANDLOCK_IOCTL_DEV, 0);
+    settings.restricts_files = true;
+}
+
+static void set_write(const char *value)
+{
+    add_file_rule("-w", value, UINT64_MAX, 0);
+    settings.restricts_files = true;
+}
+
+static void set_fs_deny(const char *value)
+{
+    add_file_rule("--fs-deny", value, 0, UINT64_MAX);
+}
+
 static void set_strict(const char *value)
 {
     (void)value;
@@ -926,6 +972,9 @@ static const struct option {
     {"--allow-syscall", "GROUP", set_allow_syscall, "permit calls that are refused otherwise: trace, mount, namespaces ..."},
     {"--deny-syscall", "NAME", set_deny_syscall, "refuse a system call (EPERM)"},
     {"--keep-cap", "NAME", set_keep_cap, "keep a capability that root has beyond the ordinary ones"},
+    {"-r", "PATH", set_read, "let files be read and executed beneath PATH, and nowhere else (Landlock)"},
+    {"-w", "PATH", set_write, "let files be read, written and made beneath PATH"},
+    {"--fs-deny", "PATH", set_fs_deny, "no access beneath PATH"},
     {"--policy", "FILE", set_policy, "options from a file: one a line, without the dashes; # begins a comment"},
     {"--log", "FILE", set_log, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
     {"--log-allowed", NULL, set_log_allowed, "write what is permitted there, too"},
@@ -1048,14 +1097,17 @@ enum __attribute__((packed)) call {
     CALL_SETSOCKOPT,
     CALL_OPEN,
     CALL_PRLIMIT,
+    CALL_SCHEDULE,
+    CALL_SIGNAL,
 };
 
 static const char *const call_names[] = {
-    "", "connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg", "socket", "setsockopt", "open", "prlimit",
+    "", "connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg", "socket", "setsockopt", "open", "prlimit", "schedule",
+    "signal",
 };
 
 /* When a row is part of the filter. */
-enum __attribute__((packed)) when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED, WHEN_LEADERS_TABLE };
+enum __attribute__((packed)) when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED, WHEN_UNSCOPED, WHEN_LEADERS_TABLE };
 
 #define FAILS(e) (SECCOMP_RET_ERRNO | (e))
 #define IS(arg, value) {BPF_EQUAL, arg, UINT32_MAX, value}
@@ -1082,6 +1134,7 @@ enum {
     CLOSE_RANGE_SPLIT = 2,         /* CLOSE_RANGE_UNSHARE */
     NEW_NAMESPACES = 0x7E020000,   /* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
     NEW_TIME = 0x80,               /* CLONE_NEWTIME, which only unshare knows */
+    IOPRIO_PROCESS = 1,            /* IOPRIO_WHO_PROCESS */
     PERSONALITY_HARMLESS = 0x60008, /* ADDR_NO_RANDOMIZE, UNAME26, PER_LINUX32 */
 };
 
@@ -1141,13 +1194,13 @@ static const struct trap {
     REFUSED_OPTION(ALWAYS, IPPROTO_TCP, TCP_REPAIR_OPTION, "TCP_REPAIR"),
     REFUSED_OPTION(ALWAYS, SOL_SOCKET, SO_MARK, "SO_MARK"),
     /* Joining a multicast group sends a report: done on behalf, as a send to that group. */
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_GROUP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_JOIN_GROUP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_GROUP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, WHEN_SENDS, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_JOIN_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_GROUP)}, NULL, GROUP_NONE},
+    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL, GROUP_NONE},
     REFUSED_OPTION(ALWAYS, SOL_IP, IP_MSFILTER, "IP_MSFILTER"),
     REFUSED_OPTION(ALWAYS, SOL_IP, MCAST_MSFILTER, "MCAST_MSFILTER"),
     REFUSED_OPTION(ALWAYS, SOL_IPV6, MCAST_MSFILTER, "MCAST_MSFILTER"),
@@ -1189,7 +1242,22 @@ static const struct trap {
     REFUSED(NR_keyctl, GROUP_KEYS),
     REFUSED(NR_add_key, GROUP_KEYS),
     REFUSED(NR_request_key, GROUP_KEYS),
-    {NR_prlimit64, CALL_PRLIMIT, ALWAYS, ASKED, {IS_NOT(0, 0), IS_GIVEN(2)}, "prlimit", GROUP_NONE},
+    REFUSED(NR_move_pages, GROUP_TRACE),
+    REFUSED(NR_migrate_pages, GROUP_TRACE),
+    {NR_prlimit64, CALL_PRLIMIT, ALWAYS, ASKED, {IS_NOT(0, 0), IS_GIVEN(2)}, NULL, GROUP_NONE},
+    {NR_sched_setaffinity, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
+    {NR_sched_setscheduler, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
+    {NR_sched_setparam, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
+    {NR_sched_setattr, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
+    {NR_setpriority, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, PRIO_PROCESS)}, NULL, GROUP_NONE},
+    {NR_setpriority, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(1, 0)}, NULL, GROUP_NONE},
+    {NR_ioprio_set, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, IOPRIO_PROCESS)}, NULL, GROUP_NONE},
+    {NR_ioprio_set, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(1, 0)}, NULL, GROUP_NONE},
+    {NR_kill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
+    {NR_tkill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
+    {NR_tgkill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
+    {NR_rt_sigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
+    {NR_rt_tgsigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
 
     /* Other views of files and networks. */
     REFUSED(NR_mount, GROUP_MOUNT),
@@ -1197,6 +1265,7 @@ static const struct trap {
     REFUSED(NR_pivot_root, GROUP_MOUNT),
     REFUSED(NR_move_mount, GROUP_MOUNT),
     REFUSED(NR_open_tree, GROUP_MOUNT),
+    REFUSED(NR_open_tree_attr, GROUP_MOUNT),
     REFUSED(NR_fsopen, GROUP_MOUNT),
     REFUSED(NR_fsconfig, GROUP_MOUNT),
     REFUSED(NR_fsmount, GROUP_MOUNT),
@@ -1276,6 +1345,8 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return policy.n_names > 0 && !settings.no_hosts;
     case WHEN_UNSTEERED:
         return !settings.allow_steering;
+    case WHEN_UNSCOPED:
+        return settings.unscoped;
     case WHEN_LEADERS_TABLE:
         return leaders_table;
     }
@@ -1617,6 +1688,7 @@ static void parse_unspecified(const struct request *r, union address *address, s
 /* Where a unix address leads. One at a time: what names one is handled alone. */
 static struct unix_target {
     int inode;               /* O_PATH of the socket's file, owned; < 0: an abstract name */
+    struct creds caller;     /* whose rights it was found by, and is used with */
     char name[PATH_MAX + 1]; /* its path as we see it, or @ and the abstract name, for rules and people */
     enum { HELD_OUTSIDE, HELD_INSIDE, HELD_BY_NOBODY } holder; /* who bound it; unknown is outside */
 } unix_target = {.inode = -1};
@@ -1724,7 +1796,7 @@ static void own_ask_inode(const struct stat *status)
  * swapped any more. 0, or -errno: the kernel's own, or -EACCES where we can't stand in its place. */
 static int parse_unix_path(const struct request *r, const char *path)
 {
-    static struct creds ours, theirs;
+    static struct creds ours;
     char base[40], own[PATH_MAX + 32], proc[40];
     struct stat root, our_root, status_of;
     struct open_how how = {.flags = O_PATH | O_CLOEXEC};
@@ -1734,7 +1806,7 @@ static int parse_unix_path(const struct request *r, const char *path)
         return -EACCES;
     snprintf(base, sizeof base, "/proc/%d/%s", r->tid, path[0] == '/' ? "root" : "cwd");
     int start CLOSE_FD = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (start < 0 || creds_read(getpid(), &ours) < 0 || creds_read(r->tid, &theirs) < 0)
+    if (start < 0 || creds_read(getpid(), &ours) < 0)
         return -EACCES;
     if (path[0] == '/' && fstat(start, &root) == 0 && stat("/", &our_root) == 0 &&
         (root.st_dev != our_root.st_dev || root.st_ino != our_root.st_ino))
@@ -1743,12 +1815,12 @@ static int parse_unix_path(const struct request *r, const char *path)
         snprintf(own, sizeof own, "/proc/%d/%s", status.leader, path + 11);
         path = own;
     }
-    if (creds_take(&ours, &theirs) < 0)
+    if (creds_take(&ours, &unix_target.caller) < 0)
         return -EACCES;
     unix_target.inode = sys_openat2(start, path, &how);
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", unix_target.inode);
     int writable = unix_target.inode < 0 ? 0 : sys_result(faccessat(AT_FDCWD, proc, W_OK, AT_EACCESS));
-    creds_restore(&ours, &theirs);
+    creds_restore(&ours, &unix_target.caller);
     if (unix_target.inode < 0)
         return unix_target.inode;
     ssize_t len = readlink(proc, unix_target.name, sizeof unix_target.name - 1);
@@ -1770,6 +1842,8 @@ static int parse_unix(const struct request *r, union address *address, socklen_t
         close(unix_target.inode);
     unix_target.inode = -1;
     unix_target.holder = HELD_OUTSIDE;
+    if (here.proc && creds_read(r->tid, &unix_target.caller) < 0)
+        return -EACCES;
     if (address->local.sun_path[0] == 0) {
         memcpy(key.name, address->local.sun_path, room);
         unix_target.name[0] = '@';
@@ -1831,11 +1905,13 @@ static int parse_destination(const struct request *r, union address *address, so
         return 0;
     if (family == AF_INET6 && *len < sizeof address->v6)
         address->v6.sin6_scope_id = 0; /* RFC 2133's shorter form has none */
-    if (r->call != CALL_BIND) /* which takes AF_UNSPEC with 0.0.0.0 only */
-        address->any.sa_family = family;
+    sa_family_t given = address->any.sa_family;
+    address->any.sa_family = family;
     to->kind = DESTINATION_IP;
     to->protocol = kind_protocol(r->kind);
     ip_addr_from_sockaddr(address, &to->addr, &to->port);
+    if (r->call == CALL_BIND) /* which takes AF_UNSPEC with 0.0.0.0 only, as it shall say itself */
+        address->any.sa_family = given;
     if (family == AF_INET6 && ip_addr_is_link_local(to->addr))
         to->steered = address->v6.sin6_scope_id != 0;
     if (to->protocol == PROTOCOL_ICMP)
@@ -2439,6 +2515,8 @@ static int connect_stream(struct request *r, bool blocks)
         result = -ECONNABORTED;
     } else if (result == -EINPROGRESS && blocks) {
         result = sys_result(connect(r->pin, &r->address.any, r->address_len));
+        if (result == -ECONNRESET || result == -EPIPE)
+            result = 0; /* it was there, and is lost already: connect(2) would have been faster */
     } else if (result == -EALREADY && !r->was_pending) {
         r->joined = true;
     } else if (result == -EISCONN && r->joined) {
@@ -2452,17 +2530,19 @@ static int connect_stream(struct request *r, bool blocks)
 /* A unix connect, with the caller's rights: the server sees whose they are. It waits where the backlog is full. */
 static struct outcome connect_unix(struct request *r)
 {
-    static struct creds ours, theirs;
+    static struct creds ours;
     bool blocks = pin_blocks(r->pin);
 
-    if (creds_read(getpid(), &ours) < 0 || creds_read(r->tid, &theirs) < 0 || creds_take(&ours, &theirs) < 0)
+    if (r->to.kind != DESTINATION_UNIX)
+        return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
+    if (creds_read(getpid(), &ours) < 0 || creds_take(&ours, &unix_target.caller) < 0)
         return outcome_reply(-EACCES);
     if (blocks)
         pin_set_blocking(r->pin, false);
     int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
     if (blocks)
         pin_set_blocking(r->pin, true);
-    creds_restore(&ours, &theirs);
+    creds_restore(&ours, &unix_target.caller);
     return result == -EAGAIN && blocks ? (struct outcome){PEND, 0} : outcome_reply(result);
 }
 
@@ -2481,29 +2561,18 @@ static struct outcome execute_connect(struct request *r)
     return outcome_reply(result);
 }
 
-/* Is it the caller's right to bind this port? Ours may reach further than its own. */
-static bool bind_is_privileged(const struct request *r)
-{
-    char text[32];
-    struct process_status status;
-    uint64_t first = 1024;
-
-    if (r->to.port == 0 || r->to.protocol > PROTOCOL_UDP)
-        return false;
-    if (process_read("/proc/sys/net/ipv4/ip_unprivileged_port_start", text, sizeof text) > 0) {
-        struct slice rest = slice_of(text);
-        parse_uint(slice_split(&rest, '\n'), UINT16_MAX, &first);
-    }
-    if (r->to.port >= first)
-        return false;
-    return process_status_read(r->tid, &status) < 0 || !(status.capabilities & 1ull << CAP_NET_BIND_SERVICE);
-}
-
+/* We hold no capability ourselves; where a port takes one, the caller's own count. */
 static struct outcome execute_bind(struct request *r)
 {
-    if (bind_is_privileged(r))
-        return outcome_reply(-EACCES);
-    return outcome_reply(sys_result(bind(r->pin, &r->address.any, r->address_len)));
+    static struct creds ours, theirs;
+    int result = sys_result(bind(r->pin, &r->address.any, r->address_len));
+
+    if (result == -EACCES && creds_read(getpid(), &ours) == 0 && creds_read(r->tid, &theirs) == 0 &&
+        notify_valid(here.listener, r->id) && creds_take(&ours, &theirs) == 0) {
+        result = sys_result(bind(r->pin, &r->address.any, r->address_len));
+        creds_restore(&ours, &theirs);
+    }
+    return outcome_reply(result);
 }
 
 /* Take out what passing descriptors on has left here. */
@@ -2677,9 +2746,11 @@ static struct outcome execute_send(struct request *r)
 
         if (n <= 0)
             return send_end(r, n);
-        if (!notify_valid(here.listener, r->id))
-            return (struct outcome){VANISHED, 0};
         n = decide_batch(r);
+        if (!notify_valid(here.listener, r->id)) {
+            batch_release();
+            return (struct outcome){VANISHED, 0};
+        }
         if (n < 0) {
             batch_release();
             return send_end(r, n);
@@ -2966,8 +3037,10 @@ static struct outcome call_join(struct request *r)
         return outcome_reply(result);
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
-    r->to = (struct destination){.kind = DESTINATION_IP, .protocol = kind_protocol(r->kind)};
-    if (socket_is_ip(r->kind) && r->to.protocol != PROTOCOLS &&
+    r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_UDP}; /* TCP sockets can join, too */
+    if (socket_is(r->kind, IPPROTO_ICMP) || socket_is(r->kind, IPPROTO_ICMPV6))
+        r->to.protocol = PROTOCOL_ICMP;
+    if (socket_is_ip(r->kind) &&
         membership_group(level, option, value, (size_t)len, &r->to.addr) == 0) {
         struct decision decision = decide_group(&r->to);
 
@@ -3038,15 +3111,22 @@ static struct outcome call_open(struct request *r)
     return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, flags & O_CLOEXEC));
 }
 
-/* prlimit64 with a new limit: on the caller's own process only. The pid is a register: the kernel sees what we see. */
-static struct outcome call_prlimit(struct request *r)
+/* Calls on other processes: their limits never, how they are scheduled and signalled within the sandbox only. All that
+ * counts is in registers: the kernel sees what we see. A process group may hold strangers. */
+static struct outcome call_on_others(struct request *r)
 {
-    struct process_status status;
-    pid_t pid = (pid_t)r->args[0];
+    bool by_kind = r->number == number_on(NR_setpriority, MACHINE_OURS) || r->number == number_on(NR_ioprio_set, MACHINE_OURS);
+    int one = r->number == number_on(NR_setpriority, MACHINE_OURS) ? PRIO_PROCESS : IOPRIO_PROCESS;
+    pid_t pid = (pid_t)r->args[by_kind ? 1 : 0];
+    struct process_status status = {.leader = r->tid};
 
-    if (pid == r->tid || (process_status_read(r->tid, &status) == 0 && status.leader == pid))
+    process_status_read(r->tid, &status);
+    bool self = pid == r->tid || pid == status.leader || (by_kind && pid == 0);
+    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && process_descends(pid, getpid()));
+    bool group = r->call == CALL_SIGNAL && pid < -1; /* a group of its own, or ours: we take no harm */
+    if ((inside && !(by_kind && (int)r->args[0] != one)) || group)
         return (struct outcome){CONTINUE, 0};
-    tell_refused(r, "another process's limits", "");
+    tell_refused(r, "another process", "");
     return outcome_reply(-EPERM);
 }
 
@@ -3070,7 +3150,9 @@ static struct outcome call_run(struct request *r)
     case CALL_OPEN:
         return call_open(r);
     case CALL_PRLIMIT:
-        return call_prlimit(r);
+    case CALL_SCHEDULE:
+    case CALL_SIGNAL:
+        return call_on_others(r);
     case CALL_NONE:
         break;
     }
@@ -3449,6 +3531,107 @@ static int serve(void)
     return expired ? EXIT_TIMEOUT : status;
 }
 
+/* ---- files: the Landlock domain ---- */
+
+/* Is `path` the directory `of` or beneath it? */
+static bool path_is_beneath(const char *path, const char *of)
+{
+    size_t len = strcmp(of, "/") == 0 ? 0 : strlen(of);
+
+    return strncmp(path, of, len) == 0 && (path[len] == '/' || path[len] == 0);
+}
+
+/* The rights that are taken away at this path, or (inside) somewhere beneath it, from a rule whose path has `length`: the
+ * longest path decides, and of two --fs-deny. */
+static uint64_t files_taken(const char *path, bool inside, size_t length)
+{
+    uint64_t taken = 0;
+
+    for (size_t i = 0; i < settings.n_file_rules; i++) {
+        const struct file_rule *rule = &settings.file_rules[i];
+        bool decides = strlen(rule->path) + (rule->takes == UINT64_MAX) > length;
+
+        if (decides && (inside ? path_is_beneath(rule->path, path) : path_is_beneath(path, rule->path)))
+            taken |= rule->takes;
+    }
+    return taken;
+}
+
+/* Permit rights beneath `path`, but where rules take them away: a ruleset can only permit, so what lies beside such a place
+ * is permitted entry by entry. What can't be opened can't be used either. */
+static void files_permit(int ruleset, const char *path, uint64_t rights, size_t length)
+{
+    int fd CLOSE_FD = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    struct stat status;
+
+    rights &= ~files_taken(path, false, length);
+    if (rights == 0 || fd < 0 || fstat(fd, &status) < 0 || S_ISLNK(status.st_mode))
+        return;
+    uint64_t beside = S_ISDIR(status.st_mode) ? rights & files_taken(path, true, length) : 0;
+    int result = landlock_permit(ruleset, fd, S_ISDIR(status.st_mode), rights & ~beside);
+    if (result < 0)
+        die("cannot permit '%s': %s", path, strerror(-result));
+    DIR *directory = beside == 0 ? NULL : opendir(path);
+    if (directory == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        char name[PATH_MAX];
+
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            snprintf(name, sizeof name, "%s/%s", strcmp(path, "/") == 0 ? "" : path, entry->d_name) < (int)sizeof name)
+            files_permit(ruleset, name, beside, length);
+    }
+    closedir(directory);
+}
+
+/* What the kernel gives its owner to change, whatever his capabilities: a root command finds it closed, but for devices that
+ * do no harm. What -w names is the user's wish. */
+static void files_close_knobs(void)
+{
+    static const char *const closed[] = {"/proc", "/sys", "/dev"};
+    static const char *const harmless[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
+                                           "/dev/ptmx", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console"};
+
+    for (size_t i = 0; i < ARRAY_LEN(closed); i++)
+        settings.file_rules[settings.n_file_rules++] = (struct file_rule){closed[i], 0, LANDLOCK_WRITE_FILE};
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
+        settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], LANDLOCK_WRITE_FILE, 0};
+}
+
+/* The command's Landlock domain: TCP and its neighbours as a second wall, files where the user says so or the command may
+ * be root. A descriptor; -1: this kernel has nothing of it. */
+static int files_prepare(int abi)
+{
+    struct landlock_domain domain = {0, LANDLOCK_BIND_TCP | LANDLOCK_CONNECT_TCP,
+                                     LANDLOCK_SCOPE_ABSTRACT | LANDLOCK_SCOPE_SIGNAL};
+    bool chosen = settings.n_file_rules > 0;
+    bool knobs = geteuid() == 0 && !(settings.allowed_groups & 1u << GROUP_MACHINE) && abi >= LANDLOCK_ABI_REFER;
+
+    if (chosen && abi < 1)
+        die("-r, -w and --fs-deny need Landlock, which this kernel doesn't have (5.13, CONFIG_SECURITY_LANDLOCK)");
+    if (chosen)
+        domain.fs = landlock_fs_rights(abi);
+    else if (knobs)
+        domain.fs = LANDLOCK_WRITE_FILE | LANDLOCK_REFER;
+    else if (abi == LANDLOCK_ABI_REFER || abi == LANDLOCK_ABI_TRUNCATE)
+        domain.fs = LANDLOCK_REFER; /* a domain needs something to handle, and one without REFER would break renames */
+    int ruleset = landlock_create(abi, domain);
+    if (ruleset == -ENOMSG || ruleset == -ENOSYS || ruleset == -EOPNOTSUPP)
+        return -1;
+    if (ruleset < 0)
+        die("cannot make a Landlock ruleset: %s", strerror(-ruleset));
+    if (knobs)
+        files_close_knobs();
+    if (!settings.restricts_files && domain.fs != 0)
+        files_permit(ruleset, "/", domain.fs, 0);
+    for (size_t i = 0; i < settings.n_file_rules; i++) {
+        const struct file_rule *rule = &settings.file_rules[i];
+
+        files_permit(ruleset, rule->path, rule->gives & domain.fs, strlen(rule->path));
+    }
+    return ruleset;
+}
+
 /* ---- confine: the child's side ---- */
 
 /* The child shares our memory and descriptors until it executes the command; we wait for that. So the listener that it
@@ -3457,7 +3640,7 @@ struct confinement {
     char **argv;
     struct bpf_program *filter;
     unsigned long filter_flags;
-    int landlock; /* ABI, or < 1 */
+    int ruleset; /* Landlock's; < 0: none */
     sigset_t mask;
     pid_t parent;
     int listener;
@@ -3487,7 +3670,7 @@ static int confine(void *argument)
     if (confine_step(c, "give up capabilities", caps_keep(settings.kept_caps)) < 0)
         _exit(EXIT_OURS);
     if (confine_step(c, "set no_new_privs", sys_result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) < 0 ||
-        confine_step(c, "enter a Landlock domain", landlock_enter(c->landlock)) < 0)
+        (c->ruleset >= 0 && confine_step(c, "enter a Landlock domain", landlock_enter(c->ruleset)) < 0))
         _exit(EXIT_OURS);
     c->listener = sys_seccomp(SECCOMP_SET_MODE_FILTER, c->filter_flags, &program);
     if (confine_step(c, "install the filter", c->listener) < 0)
@@ -3754,7 +3937,7 @@ static int run_command(char **argv)
                                  SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD};
     static struct bpf_program filter;
     struct features features = features_ask();
-    struct confinement c = {.argv = argv, .filter = &filter, .landlock = features.landlock, .parent = getpid()};
+    struct confinement c = {.argv = argv, .filter = &filter, .ruleset = -1, .parent = getpid()};
     sigset_t signals;
 
     if (argv[0] == NULL)
@@ -3766,8 +3949,10 @@ static int run_command(char **argv)
     here.killable = features.killable;
     here.proc = features.proc;
     here.pins.by_thread = features.threads;
+    c.ruleset = files_prepare(features.landlock);
     main_prepare_hosts();
     main_prepare_environment();
+    settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads) < 0)
         die("cannot assemble the filter: it is too long");
     c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW | (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);
@@ -3776,10 +3961,13 @@ static int run_command(char **argv)
         sigaddset(&signals, caught[i]);
     sigprocmask(SIG_BLOCK, &signals, &c.mask);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_DUMPABLE, 0); /* our memory is nobody's, also where Landlock doesn't say so */
     here.command = confine_start(&c);
     if (here.command < 0)
         return -here.command;
     here.listener = c.listener;
+    if (caps_limit(settings.kept_caps | OUR_CAPS, OUR_CAPS) < 0)
+        die("cannot give up capabilities: %s", strerror(errno));
     main_prepare_loop(&signals);
     int status = serve();
     closer_end(&here.closer);

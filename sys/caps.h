@@ -31,6 +31,23 @@ static int caps_find(struct slice name)
     return -EINVAL;
 }
 
+/* Of the calling thread's capabilities keep `permitted` (bits by number) at most, and `effective` of those in force. 0 or
+ * -errno. */
+static int caps_limit(uint64_t permitted, uint64_t effective)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+
+    if (syscall(__NR_capget, &header, data) < 0)
+        return -errno;
+    for (unsigned half = 0; half < 2; half++) {
+        data[half].permitted &= (uint32_t)(permitted >> 32 * half);
+        data[half].effective &= data[half].permitted & (uint32_t)(effective >> 32 * half);
+        data[half].inheritable &= data[half].permitted; /* the ambient set follows */
+    }
+    return sys_result(syscall(__NR_capset, &header, data));
+}
+
 /* Keep, of the calling thread's capabilities in every set, only those in `kept` (bits by number). What isn't there can't
  * be dropped: that is no error. CAP_NET_RAW stays in the bounding set: without it the kernel refuses to execute ping and
  * the like, which have it as a file capability, and with no_new_privs nothing is gained by that. 0 or -errno. */
@@ -45,14 +62,7 @@ static int caps_keep(uint64_t kept)
         for (unsigned cap = 0; cap < 64; cap++)
             if (!(kept & CAPS_BIT(cap)) && cap != CAP_NET_RAW && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
                 break; /* the kernel has no more of them */
-    for (unsigned half = 0; half < 2; half++) {
-        uint32_t mask = (uint32_t)(kept >> 32 * half);
-
-        data[half].effective &= mask;
-        data[half].permitted &= mask;
-        data[half].inheritable &= mask; /* the ambient set follows */
-    }
-    return sys_result(syscall(__NR_capset, &header, data));
+    return caps_limit(kept, kept);
 }
 
 #endif

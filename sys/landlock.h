@@ -1,4 +1,4 @@
-/* landlock.h - a Landlock domain that may not connect TCP sockets (landlock(7)) */
+/* landlock.h - Landlock rulesets: what a domain may do with files, TCP and its neighbours (landlock(7)) */
 #ifndef LANDLOCK_H
 #define LANDLOCK_H
 
@@ -8,16 +8,33 @@
 
 enum {
     LANDLOCK_ABI_REFER = 2,
+    LANDLOCK_ABI_TRUNCATE = 3,
     LANDLOCK_ABI_NET = 4,
+    LANDLOCK_ABI_IOCTL = 5,
     LANDLOCK_ABI_SCOPE = 6,
     LANDLOCK_VERSION_FLAG = 1,
-    LANDLOCK_PATH_BENEATH = 1,   /* LANDLOCK_RULE_PATH_BENEATH */
-    LANDLOCK_REFER = 1 << 13,    /* LANDLOCK_ACCESS_FS_REFER */
-    LANDLOCK_CONNECT_TCP = 1 << 1, /* LANDLOCK_ACCESS_NET_CONNECT_TCP */
-    LANDLOCK_SCOPES = 3,         /* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL */
+    LANDLOCK_PATH_BENEATH = 1, /* LANDLOCK_RULE_PATH_BENEATH */
 };
 
-/* struct landlock_ruleset_attr of ABI 6; older kernels take a shorter one. */
+/* LANDLOCK_ACCESS_FS_*, LANDLOCK_ACCESS_NET_*, LANDLOCK_SCOPE_*. */
+enum {
+    LANDLOCK_EXECUTE = 1 << 0,
+    LANDLOCK_WRITE_FILE = 1 << 1,
+    LANDLOCK_READ_FILE = 1 << 2,
+    LANDLOCK_READ_DIR = 1 << 3,
+    LANDLOCK_CHANGE_TREE = 0x1ff << 4, /* remove and make entries of all kinds */
+    LANDLOCK_REFER = 1 << 13,
+    LANDLOCK_TRUNCATE = 1 << 14,
+    LANDLOCK_IOCTL_DEV = 1 << 15,
+    LANDLOCK_READS = LANDLOCK_EXECUTE | LANDLOCK_READ_FILE | LANDLOCK_READ_DIR,
+    LANDLOCK_OF_FILES = LANDLOCK_EXECUTE | LANDLOCK_WRITE_FILE | LANDLOCK_READ_FILE | LANDLOCK_TRUNCATE | LANDLOCK_IOCTL_DEV,
+    LANDLOCK_BIND_TCP = 1 << 0,
+    LANDLOCK_CONNECT_TCP = 1 << 1,
+    LANDLOCK_SCOPE_ABSTRACT = 1 << 0,
+    LANDLOCK_SCOPE_SIGNAL = 1 << 1,
+};
+
+/* struct landlock_ruleset_attr of ABI 6; older kernels take a shorter one. What is handled is refused without a rule. */
 struct landlock_domain {
     uint64_t fs, net, scopes;
 };
@@ -33,36 +50,45 @@ static int landlock_abi(void)
     return sys_result(syscall(__NR_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG));
 }
 
-/* Put the calling thread, and what it starts, into a domain of its own: no TCP connect (ABI 4), no signals or abstract
- * sockets to the outside (ABI 6), and from ABI 2 on no ptrace of the outside. ABI 1 would break renames: it does nothing
- * there. PR_SET_NO_NEW_PRIVS comes first. Async-signal-safe. 0 or -errno. */
-static int landlock_enter(int abi)
+/* All rights on files that an ABI knows. */
+static uint64_t landlock_fs_rights(int abi)
 {
-    struct landlock_domain domain = {0, 0, 0};
-    size_t size = sizeof domain;
+    uint64_t rights = LANDLOCK_READS | LANDLOCK_WRITE_FILE | LANDLOCK_CHANGE_TREE;
 
-    if (abi < LANDLOCK_ABI_REFER)
+    rights |= abi >= LANDLOCK_ABI_REFER ? LANDLOCK_REFER : 0;
+    rights |= abi >= LANDLOCK_ABI_TRUNCATE ? LANDLOCK_TRUNCATE : 0;
+    return rights | (abi >= LANDLOCK_ABI_IOCTL ? LANDLOCK_IOCTL_DEV : 0);
+}
+
+/* A ruleset that handles what this ABI knows of `domain`: a descriptor or -errno. -ENOMSG: that is nothing. */
+static int landlock_create(int abi, struct landlock_domain domain)
+{
+    size_t size = abi >= LANDLOCK_ABI_SCOPE ? sizeof domain
+                  : abi >= LANDLOCK_ABI_NET ? offsetof(struct landlock_domain, scopes)
+                                            : offsetof(struct landlock_domain, net);
+
+    domain.fs &= landlock_fs_rights(abi);
+    domain.net = abi >= LANDLOCK_ABI_NET ? domain.net : 0;
+    domain.scopes = abi >= LANDLOCK_ABI_SCOPE ? domain.scopes : 0;
+    if ((domain.fs | domain.net | domain.scopes) == 0)
+        return -ENOMSG;
+    return sys_result(syscall(__NR_landlock_create_ruleset, &domain, size, 0));
+}
+
+/* Permit `rights` beneath what `fd` (O_PATH will do) is open on; of a file that is no directory only those that such have.
+ * 0 or -errno. */
+static int landlock_permit(int ruleset, int fd, bool directory, uint64_t rights)
+{
+    struct landlock_beneath beneath = {directory ? rights : rights & LANDLOCK_OF_FILES, fd};
+
+    if (beneath.access == 0)
         return 0;
-    if (abi >= LANDLOCK_ABI_NET)
-        domain.net = LANDLOCK_CONNECT_TCP;
-    else
-        domain.fs = LANDLOCK_REFER;
-    if (abi >= LANDLOCK_ABI_SCOPE)
-        domain.scopes = LANDLOCK_SCOPES;
-    else
-        size = abi >= LANDLOCK_ABI_NET ? offsetof(struct landlock_domain, scopes) : offsetof(struct landlock_domain, net);
-    int ruleset CLOSE_FD = sys_result(syscall(__NR_landlock_create_ruleset, &domain, size, 0));
-    if (ruleset < 0)
-        return ruleset;
-    if (domain.fs) {
-        int root CLOSE_FD = sys_result(open("/", O_PATH | O_CLOEXEC));
-        struct landlock_beneath beneath = {LANDLOCK_REFER, root};
+    return sys_result(syscall(__NR_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &beneath, 0));
+}
 
-        if (root < 0)
-            return root;
-        if (syscall(__NR_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &beneath, 0) < 0)
-            return -errno;
-    }
+/* Put the calling thread, and what it starts, into a domain of this ruleset. PR_SET_NO_NEW_PRIVS comes first. 0 or -errno. */
+static int landlock_enter(int ruleset)
+{
     return sys_result(syscall(__NR_landlock_restrict_self, ruleset, 0));
 }
 

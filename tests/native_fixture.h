@@ -2,10 +2,15 @@
 #ifndef NATIVE_FIXTURE_H
 #define NATIVE_FIXTURE_H
 
-#include "native_base.h"
+#include "native_address.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+
+static void set_int(int fd, int level, int option, int value)
+{
+    MUST(setsockopt(fd, level, option, &value, sizeof value));
+}
 
 enum where { LOOP4, LOOP6, MAPPED, PATH, ABSTRACT, KERNEL };
 

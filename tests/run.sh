@@ -1,8 +1,9 @@
 #!/bin/sh
 # run.sh - runs tests and adds up: busybox ash tests/run.sh [FILE...]
 #
-# A FILE is a *.test of tests/, or a unit test's program; all of them without one. Paths are relative to the project's
-# directory, which is where tests run. A *.test is read by BusyBox ash and may say:
+# A FILE is a *.test of tests/, or a unit test's program; all of them without one, those that need large programs only
+# where ALL is set. Paths are relative to the project's directory, which is where tests run. A *.test is read by BusyBox
+# ash and may say:
 #   check NAME STATUS STDOUT CMD...   CMD, a function too, ends with STATUS and prints STDOUT
 #   both CMD...                       CMD with stderr joined to stdout, for check
 #   skip NAME WHAT                    NAME isn't tried since WHAT is missing; a failure where SANDLOCK_NO_SKIPS is set
@@ -80,9 +81,15 @@ for box in "$BUSYBOX" $(which busybox-extras); do # Alpine keeps httpd apart
 done
 export REAL_PATH="$PATH" PATH="$work/bin:$PWD/build/tests:$PATH" BUSYBOX T=
 passed=0 failed=0 skipped=0
-[ $# -gt 0 ] || set -- build/tests/unit/* tests/*.test
+large=' tests/programs.test '
+if [ $# -eq 0 ]; then
+    set -- build/tests/unit/* tests/*.test
+else
+    large=''
+fi
 
 for file; do
+    [ -n "${ALL-}" ] || [ "${large#* $file }" = "$large" ] || continue
     case $file in
     *.d | *'*'*) continue ;;
     *.test) program="$BUSYBOX ash tests/run.sh --file" ;;

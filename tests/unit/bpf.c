@@ -8,17 +8,23 @@
 #define CALLS(X)                                                                                                       \
     X(acct) X(add_key) X(bind) X(bpf) X(clone) X(clone3) X(close_range) X(connect) X(delete_module) X(fanotify_init)   \
     X(finit_module) X(fsconfig) X(fsmount) X(fsopen) X(fspick) X(init_module) X(io_uring_enter) X(io_uring_register)   \
-    X(io_uring_setup) X(ioctl) X(kcmp) X(kexec_file_load) X(kexec_load) X(keyctl) X(listen) X(mknodat) X(mount)        \
-    X(mount_setattr) X(move_mount) X(open_tree) X(openat) X(openat2) X(perf_event_open) X(personality) X(pidfd_getfd)  \
-    X(pivot_root) X(prlimit64) X(process_madvise) X(process_vm_readv) X(process_vm_writev) X(ptrace) X(quotactl)       \
-    X(quotactl_fd) X(reboot) X(request_key) X(sendmmsg) X(sendmsg) X(sendto) X(setns) X(setsockopt) X(socket)          \
-    X(socketpair) X(swapoff) X(swapon) X(umount2) X(unshare) X(userfaultfd)
+    X(io_uring_setup) X(ioctl) X(ioprio_set) X(kcmp) X(kexec_file_load) X(kexec_load) X(keyctl) X(kill) X(listen)      \
+    X(migrate_pages) X(mknodat) X(mount) X(mount_setattr) X(move_mount) X(move_pages) X(open_tree) X(open_tree_attr)   \
+    X(openat) X(openat2) X(perf_event_open) X(personality) X(pidfd_getfd) X(pivot_root) X(prlimit64)                   \
+    X(process_madvise) X(process_vm_readv) X(process_vm_writev) X(ptrace) X(quotactl) X(quotactl_fd) X(reboot)         \
+    X(request_key) X(rt_sigqueueinfo) X(rt_tgsigqueueinfo) X(sched_setaffinity) X(sched_setattr) X(sched_setparam)     \
+    X(sched_setscheduler) X(sendmmsg) X(sendmsg) X(sendto) X(setns) X(setpriority) X(setsockopt) X(socket)             \
+    X(socketpair) X(swapoff) X(swapon) X(tgkill) X(tkill) X(umount2) X(unshare) X(userfaultfd)
 
 /* Those that aarch64 doesn't have. */
 #define OLD_CALLS(X) X(ioperm) X(iopl) X(mknod) X(open) X(open_by_handle_at)
 
-#ifndef __NR_quotactl_fd /* newer than some C library's headers */
+/* Newer than some headers. */
+#ifndef __NR_quotactl_fd
 #define __NR_quotactl_fd 443
+#endif
+#ifndef __NR_open_tree_attr
+#define __NR_open_tree_attr 467
 #endif
 
 enum {

@@ -31,8 +31,10 @@ apt_prepare() {
     export APT_CONFIG="$apt/apt.conf"
     [ ! -f "$apt/ready" ] || return 0
     command -v apt-get >/dev/null || fail "kernels come from Debian's packages: apt-get is missing"
-    format='$(ORIGIN) $(LABEL) $(REPO_URI)' # for apt to expand
-    : "${DEBIAN_MIRROR:=$(APT_CONFIG='' apt-get indextargets --format "$format" | sed -n 's/^Debian Debian //p' | sed q)}"
+    if [ -z "$DEBIAN_MIRROR" ]; then
+        DEBIAN_MIRROR=$(APT_CONFIG='' apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' |
+            sed -n '/^Debian Debian /{ s///p; q; }')
+    fi
     [ -n "$DEBIAN_MIRROR" ] || fail "set DEBIAN_MIRROR to the address of a Debian mirror"
     mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/parts"
     : >"$apt/status"
@@ -79,26 +81,12 @@ provide() {
     [ -n "$kernel" ] || fail "no kernel image is in $directory"
 }
 
-# The guest's file system: only what the tests name, owned by root.
+# The guest's file system, owned by root.
 initramfs() {
-    root=$built/root
-    rm -rf "$root"
-    mkdir -p "$root/bin" "$root/etc" "$root/dev" "$root/sandlock/build"
-    cp "$busybox" "$root/bin/busybox"
-    cp tests/vm/init "$root/init"
-    echo 'root:x:0:0::/:/bin/sh
-nobody:x:65534:65534::/:/bin/sh' >"$root/etc/passwd"
-    echo 'root:x:0:
-nogroup:x:65534:' >"$root/etc/group"
-    cp "$built/sandlock" "$root/sandlock/build/sandlock"
-    cp -r "$built/tests" "$root/sandlock/build/tests"
-    find "$root/sandlock/build" -name '*.d' -type f -exec rm {} +
-    mkdir -p "$root/sandlock/tests/vm"
-    cp tests/run.sh tests/*.test "$root/sandlock/tests"
-    cp tests/vm/*.test "$root/sandlock/tests/vm"
-    echo "$FILES" >"$root/sandlock/files"
-    chmod -R u=rwX,go=rX "$root"
-    (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/initramfs"
+    sh tests/vm/root.sh "$built/root" "$built" "$busybox"
+    cp tests/vm/init "$built/root/init"
+    echo "$FILES" >"$built/root/sandlock/files"
+    (cd "$built/root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/initramfs"
 }
 
 # cx16=off: QEMU 7.2 loses the flags of cmpxchg16b, and Linux 6.12 then crashes now and then.
@@ -138,7 +126,8 @@ for version; do
     provide "$version"
     initramfs
     log=$built/$version.log
-    qemu 'quiet loglevel=3 panic=-1' | tr -d '\r' >"$log" || :
+    qemu 'quiet loglevel=3 panic=-1' >"$log" || :
+    sed -i 's/\r$//' "$log"
     report "$version" || status=1
 done
 exit $status
