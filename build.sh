@@ -275,19 +275,13 @@ vm_test() {
     sh tests/vm/run.sh "$machine" "$@"
 }
 
-# Both compilers' warnings over the program, each part alone, and the test programs.
-lint_c() {
-    saved=${CC-}
-    for CC in gcc clang; do
-        has $CC || continue
-        toolchain "$(uname -m)"
-        flags="-std=gnu11 $warnings $CFLAGS $includes -fsyntax-only"
-        for source in sandlock.c sys/*.h tests/*.c tests/*/*.c; do
-            [ -f "$source" ] || continue
-            $cc $flags $(flags_of "$source") -x c "$source" || failed="$failed $CC:$source"
-        done
+# The warnings of compiler $1 over the program, each part alone, and the test programs.
+lint_warnings() {
+    has "$1" || return 0
+    CC=$1 toolchain "$(uname -m)"
+    for source in sandlock.c sys/*.h tests/*.c tests/*/*.c; do
+        "$1" -std=gnu11 $warnings $CFLAGS $includes -fsyntax-only $(flags_of "$source") -x c "$source" || bad "$1:$source"
     done
-    CC=$saved
 }
 
 # What the analyzers find that is none, and why it is none.
@@ -299,46 +293,56 @@ left operand of .-. is a garbage value  # process_read gives > 0 only with what 
 END
 }
 
-# Run the analyzer $1, as its command line says; its findings fail the lint.
-analyze() {
-    found=$("$@" 2>&1 | grep -E '(warning|error):' | grep -vE "$(known_findings)") || return 0
-    echo "$found"
-    failed="$failed $1:analyzer"
+# Something isn't clean.
+bad() {
+    echo "$1" >>build/lint.failed
 }
 
-lint_analyze() {
+# Run the analyzer $1, as its command line says; its findings aren't clean.
+analyze() {
+    findings=$("$@" 2>&1 | grep -E '(warning|error):' | grep -vE "$(known_findings)") || return 0
+    echo "$findings"
+    bad "$1:analysis"
+}
+
+lint_gcc() {
+    lint_warnings gcc
     if gcc -fanalyzer 2>&1 | grep -q 'no input files'; then
         CC=gcc toolchain "$(uname -m)"
         analyze gcc -std=gnu11 -O2 $includes -fanalyzer -fdiagnostics-plain-output -c sandlock.c -o build/analyzed.o
         rm -f build/analyzed.o
     fi
-    if has clang; then
-        CC=clang toolchain "$(uname -m)"
-        analyze clang -std=gnu11 $includes -Wno-unused-function --analyze --analyzer-output text \
-            -fno-caret-diagnostics sandlock.c
-    fi
+}
+
+lint_clang() {
+    has clang || return 0
+    lint_warnings clang
+    analyze clang -std=gnu11 $includes -Wno-unused-function --analyze --analyzer-output text -fno-caret-diagnostics \
+        sandlock.c
+}
+
+lint() {
+    rm -f build/lint.failed
+    toolchain "$(uname -m)"
+    lint_gcc &
+    lint_clang
+    wait $!
     if has cppcheck; then
         analyze cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --template=gcc \
             --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches sandlock.c
     fi
-}
-
-lint() {
-    failed=''
-    lint_c
-    lint_analyze
     if has shellcheck; then
-        shellcheck -S warning -e SC2046 build.sh $(find tests -name '*.sh') .ci/run || failed="$failed shellcheck"
-        shellcheck -S warning -s dash -e SC2034,SC2046,SC2154,SC2217 tests/*.test || failed="$failed shellcheck:tests"
+        shellcheck -S warning -e SC2046 build.sh $(find tests -name '*.sh') .ci/run || bad shellcheck
+        shellcheck -S warning -s dash -e SC2034,SC2046,SC2154,SC2217 tests/*.test || bad shellcheck:tests
     fi
     if has mandoc; then
-        mandoc -Tlint -W warning sandlock.1 || failed="$failed mandoc"
+        mandoc -Tlint -W warning sandlock.1 || bad mandoc
     fi
     if find build.sh .ci/run sandlock.c sys tests -type f ! -path '*/corpus/*' -exec \
         awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' {} + | grep .; then
-        failed="$failed columns"
+        bad columns
     fi
-    [ -z "$failed" ] || fail "lint:$failed"
+    [ ! -e build/lint.failed ] || fail "lint: $(tr '\n' ' ' <build/lint.failed)"
     echo 'lint: clean'
 }
 

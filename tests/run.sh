@@ -25,7 +25,8 @@ check() {
     fi
     echo failed >>"$T.results"
     printf 'FAILED: %s: %s\n  expected status %s, got %s\n' "$FILE" "$check_name" "$check_status" "$1"
-    [ "$check_got" = "$check_stdout" ] || printf '  expected stdout: %s\n  got stdout: %s\n' "$check_stdout" "$check_got"
+    [ "$check_got" = "$check_stdout" ] ||
+        printf '  expected stdout: %s\n  got stdout: %s\n' "$check_stdout" "$check_got"
     sed 's/^/  stderr: /' "$T.stderr"
 }
 
