@@ -3593,9 +3593,9 @@ static void files_close_knobs(void)
                                            "/dev/ptmx", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console"};
 
     for (size_t i = 0; i < ARRAY_LEN(closed); i++)
-        settings.file_rules[settings.n_file_rules++] = (struct file_rule){closed[i], 0, LANDLOCK_WRITE_FILE};
+        settings.file_rules[settings.n_file_rules++] = (struct file_rule){closed[i], 0, LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE};
     for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
-        settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], LANDLOCK_WRITE_FILE, 0};
+        settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE, 0};
 }
 
 /* The command's Landlock domain: TCP and its neighbours as a second wall, files where the user says so or the command may
@@ -3612,7 +3612,7 @@ static int files_prepare(int abi)
     if (chosen)
         domain.fs = landlock_fs_rights(abi);
     else if (knobs)
-        domain.fs = LANDLOCK_WRITE_FILE | LANDLOCK_REFER;
+        domain.fs = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE | LANDLOCK_REFER;
     else if (abi == LANDLOCK_ABI_REFER || abi == LANDLOCK_ABI_TRUNCATE)
         domain.fs = LANDLOCK_REFER; /* a domain needs something to handle, and one without REFER would break renames */
     int ruleset = landlock_create(abi, domain);

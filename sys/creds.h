@@ -82,7 +82,8 @@ static void creds_restore(const struct creds *ours, const struct creds *theirs)
         creds_set_groups(ours);
 }
 
-/* Act with theirs: the calling thread's effective ones, past libc, until creds_restore. 0, or -errno with ours kept. */
+/* Act with theirs: the calling thread's effective ones, past libc, until creds_restore; of their capabilities those that
+ * are permitted to us. 0, or -errno with ours kept. */
 static int creds_take(const struct creds *ours, const struct creds *theirs)
 {
     int result = 0;
@@ -94,7 +95,7 @@ static int creds_take(const struct creds *ours, const struct creds *theirs)
     if (result == 0 && theirs->uid != ours->uid)
         result = sys_result(syscall(__NR_setresuid, -1, theirs->uid, -1));
     if (result == 0)
-        result = creds_set_capabilities(ours->capabilities & theirs->capabilities);
+        result = creds_set_capabilities(theirs->capabilities);
     if (result < 0)
         creds_restore(ours, theirs);
     return result;

@@ -9,6 +9,7 @@
  * socket's names, SO_ERROR, O_NONBLOCK, and what came out at the other end. Each row has a process and sockets of its
  * own, a directory that all of them share, and loopback addresses only. */
 #include "native_rows.h"
+#include "native_vector.h"
 
 #include <dirent.h>
 #include <fnmatch.h>

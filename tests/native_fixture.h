@@ -1,4 +1,4 @@
-/* native_fixture.h - descriptors in the states a call can meet them in: every family and kind, every stage of its life */
+/* native_fixture.h - descriptors in the states a call can meet them in: every kind, every stage of its life */
 #ifndef NATIVE_FIXTURE_H
 #define NATIVE_FIXTURE_H
 
@@ -92,7 +92,8 @@ static bool port_is_free(const struct kind *kind, const struct address *taken)
 {
     bool other_is_in = taken->storage.ss_family == AF_INET6;
     int fd = (int)MUST(socket(other_is_in ? AF_INET : AF_INET6, kind->type, 0));
-    struct address any = other_is_in ? address_in("0.0.0.0", address_port(taken)) : address_in6("::", address_port(taken));
+    uint16_t port = address_port(taken);
+    struct address any = other_is_in ? address_in("0.0.0.0", port) : address_in6("::", port);
 
     if (!other_is_in)
         set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);

@@ -1,4 +1,4 @@
-/* native_shapes.h - the shapes a call's arguments can have: addresses, payloads, flags, headers, control messages, vectors */
+/* native_shapes.h - the shapes a call's arguments can have: addresses, payloads, flags */
 #ifndef NATIVE_SHAPES_H
 #define NATIVE_SHAPES_H
 

@@ -34,7 +34,7 @@ static const char usage_text[] =
     "       probe bind SOCKET ADDRESS                   ok\n"
     "       probe listen SOCKET [ADDRESS]               ok; without ADDRESS the socket is not bound first\n"
     "       probe port SOCKET ADDRESS                   bind, then print the port that getsockname gives\n"
-    "       probe serve SOCKET ADDRESS [COUNT]          bind, print \"ready PORT\", answer COUNT peers (1) with their text\n"
+    "       probe serve SOCKET ADDRESS [COUNT]          bind, print \"ready PORT\", answer COUNT peers (1)\n"
     "       probe setsockopt SOCKET LEVEL OPTION [NUMBER|hex:HEX]    ok; the value is an int, 1 unless given\n"
     "       probe getsockopt SOCKET LEVEL OPTION        the int\n"
     "       probe ioctl SOCKET REQUEST [NUMBER]         ok or the value; NUMBER, else a zeroed 256 byte buffer\n"
@@ -192,7 +192,7 @@ static struct address unix_address(const char *path)
     return address;
 }
 
-/* An IP address and its port, two words; %SCOPE is a number. IPv4 is AF_INET and IPv6 AF_INET6 whatever the socket is. */
+/* An IP address and its port, two words; %SCOPE is a number. The family is the text's, whatever the socket is. */
 static struct address ip_address(char *text)
 {
     struct address address = {.len = sizeof(struct sockaddr_in)};

