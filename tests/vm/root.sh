@@ -1,0 +1,24 @@
+#!/bin/sh
+# root.sh - a root directory of BusyBox, sandlock and the tests: tests/vm/root.sh DIRECTORY BUILT BUSYBOX
+#
+# BUILT has sandlock and tests/, as build/ does. Virtual machines and containers run from such a directory.
+set -eu
+root=$1 built=$2 busybox=$3
+cd -- "$(dirname -- "$0")/../.."
+rm -rf "$root"
+mkdir -p "$root/bin" "$root/etc" "$root/dev" "$root/proc" "$root/tmp" "$root/sandlock/build" "$root/sandlock/tests/vm"
+cp -L "$busybox" "$root/bin/busybox"
+printf '%s\n' root:x:0:0::/:/bin/sh nobody:x:65534:65534::/:/bin/sh >"$root/etc/passwd"
+printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$root/etc/hosts"
+printf '%s\n' root:x:0: nogroup:x:65534: >"$root/etc/group"
+cp "$built/sandlock" "$root/sandlock/build/sandlock"
+mkdir "$root/sandlock/build/tests"
+for directory in . unit attack; do
+    mkdir -p "$root/sandlock/build/tests/$directory"
+    find "$built/tests/$directory" -maxdepth 1 -type f ! -name '*.d' |
+        xargs -I FILE cp FILE "$root/sandlock/build/tests/$directory"
+done
+find tests -maxdepth 1 -type f ! -name '*.[ch]' | xargs -I FILE cp FILE "$root/sandlock/tests"
+cp tests/vm/*.test "$root/sandlock/tests/vm"
+chmod -R u=rwX,go=rX "$root"
+chmod 1777 "$root/tmp"
