@@ -1,6 +1,6 @@
 /* probe - one socket call made by hand, for the .test files: prints "ok", the value, or the errno's name.
  *
- * Exit status 0 whatever the call answers, 2 when the command line is wrong. The usage text below says what there is. */
+ * Exit status 0 whatever the call answers, 2 when the command line is wrong. The usage text says what there is. */
 #define _GNU_SOURCE
 #include "native_names.h"
 
