@@ -60,6 +60,8 @@ usage: ./build.sh [COMMAND]
                   run the tests on other kernels in QEMU: x86_64 and aarch64, 5.10, 6.1, 6.12 and 7 (tests/vm/run.sh)
   fuzz [SECONDS] [NAME...]
                   run the fuzzers of tests/fuzz, or these, for so long each (60); what they find is in build/fuzz
+  container-test [FILE...]
+                  run the tests in scratch containers of podman and Docker, whichever are installed (tests/container.sh)
   lint            gcc and clang with all warnings, the analyzers and checkers that are installed
   amalgamate      build/sandlock_amalgamated.c: one C file that compiles to the same program
   bench           measure, print a table
@@ -127,12 +129,26 @@ provide() {
     return 1
 }
 
+# Does the compiler $1 compile for musl by itself? Then it brings its own headers and libraries: Alpine's, Buildroot's.
+is_musl() {
+    [ -n "$1" ] || return 1
+    case $($1 -dumpmachine) in
+    *musl*) ;;
+    *) return 1 ;;
+    esac
+}
+
 # Set cc, includes, before and after: how to compile and link for machine $1.
 toolchain() {
     case $1 in
     x86_64 | aarch64) ;;
     *) fail "sandlock runs on x86_64 and aarch64; this machine is $1" ;;
     esac
+    includes='' before='' after=''
+    if is_musl "${CC-}"; then
+        cc=$CC
+        return
+    fi
     if [ "$1" = "$(uname -m)" ]; then
         provide build || exit 1
         cc=${CC:-gcc} asm=/usr/include/$1-linux-gnu/asm
@@ -141,10 +157,9 @@ toolchain() {
         cc=${CC:-$1-linux-gnu-gcc} asm=/usr/$1-linux-gnu/include/asm
     fi
     [ -d "$asm" ] || asm=/usr/include/$1-linux-gnu/asm
-    includes='' before='' after=''
-    case $($cc -dumpmachine) in
-    *musl*) return ;;
-    esac
+    if is_musl "$cc"; then
+        return
+    fi
     musl=/usr/lib/$1-linux-musl headers=build/headers-$1
     mkdir -p "$headers"
     ln -sfn /usr/include/linux "$headers/linux"
@@ -396,6 +411,10 @@ vm-test)
 fuzz)
     provide fuzz || exit 1
     fuzz "$@"
+    ;;
+container-test)
+    build_tests
+    sh tests/container.sh "$@"
     ;;
 lint)
     lint
