@@ -59,7 +59,7 @@ usage: ./build.sh [COMMAND]
   vm-test [MACHINE [KERNEL...]]
                   run the tests on other kernels in QEMU: x86_64 and aarch64, 5.10, 6.1, 6.12 and 7 (tests/vm/run.sh)
   fuzz [SECONDS] [NAME...]
-                  run the fuzzers of tests/fuzz, or these, for so long each (60); what they find is in build/fuzz
+                  run the fuzzers of tests/fuzz, or these, for so long each (60; 0: their corpora alone)
   container-test [FILE...]
                   run the tests in scratch containers of podman and Docker, whichever are installed (tests/container.sh)
   lint            gcc and clang with all warnings, the analyzers and checkers that are installed
@@ -257,8 +257,10 @@ run_tests() {
 fuzz() {
     seconds=60 failed=''
     case ${1-} in
-    [1-9]*) seconds=$1 && shift ;;
+    [0-9]*) seconds=$1 && shift ;;
     esac
+    limit=-max_total_time=$seconds
+    [ "$seconds" != 0 ] || limit=-runs=0
     if [ $# -eq 0 ]; then
         set -- $(cd tests/fuzz && ls -- *.c)
     fi
@@ -268,7 +270,7 @@ fuzz() {
         mkdir -p "build/fuzz/$name.new"
         clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "tests/fuzz/$name.c" \
             -o "build/fuzz/$name" || fail "$name does not compile"
-        if "build/fuzz/$name" -max_total_time="$seconds" -print_final_stats=1 -artifact_prefix="build/fuzz/$name-" \
+        if "build/fuzz/$name" "$limit" -print_final_stats=1 -artifact_prefix="build/fuzz/$name-" \
             "build/fuzz/$name.new" "tests/fuzz/corpus/$name" >"build/fuzz/$name.log" 2>&1; then
             sed -n 's/^stat::\(number\|new\|peak\)/\1/p' "build/fuzz/$name.log"
         else
