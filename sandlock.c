@@ -14,6 +14,7 @@
 #include "sys/kernel.h"
 #include "sys/landlock.h"
 #include "sys/log.h"
+#include "sys/mounts.h"
 #include "sys/notify.h"
 #include "sys/pin.h"
 #include "sys/process.h"
@@ -50,6 +51,8 @@ enum {
     ENV_MAX = 256,
     OWN_SOCKETS_MAX = 8192,
     FILE_RULES_MAX = 512,
+    HARMLESS_MAX = 16,
+    KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
     STAND_INS_MAX = 64,
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ADDRESS_MAX = 128,         /* sizeof(struct sockaddr_storage): the kernel's own limit */
@@ -132,10 +135,10 @@ struct policy {
     bool any[LISTS];            /* was a rule of this list given? */
     bool open[PROTOCOLS];       /* may sockets of this protocol exist? */
     bool traps_sends;
-    int deny_errno;
+    int deny_errno; /* 0: ECONNREFUSED */
 };
 
-static struct policy policy = {.deny_errno = ECONNREFUSED};
+static struct policy policy;
 
 /* What we keep of our own: looking into processes of other users, signalling them, acting with their rights. Beyond that
  * the command's own are there to be taken when a call on its behalf needs them, never in force otherwise. */
@@ -158,7 +161,7 @@ struct settings {
     uint32_t allowed_groups; /* 1 << enum group */
     enum syscall_number denied_calls[DENIED_CALLS_MAX];
     size_t n_denied_calls;
-    uint64_t kept_caps;
+    uint64_t kept_caps; /* beyond DEFAULT_CAPS */
     struct file_rule file_rules[FILE_RULES_MAX];
     size_t n_file_rules;
     bool unscoped;        /* Landlock doesn't hold signals back: we do */
@@ -167,14 +170,15 @@ struct settings {
     size_t n_env;
     bool clean_env;
     bool no_hosts, wait_all, strict, verbose, quiet, log_allowed, allow_steering;
-    const char *cwd;
+    const char *cwd, *chroot;
+    bool hosts_mount;
     int keep_fds[KEEP_FDS_MAX];
     size_t n_keep_fds;
 };
 
 static struct log_file log_to = {.fd = -1};
 
-static struct settings settings = {.kept_caps = DEFAULT_CAPS};
+static struct settings settings;
 
 /* ---- rules ---- */
 
@@ -928,12 +932,24 @@ static void set_log(const char *value)
 
 static void set_cwd(const char *value)
 {
+    settings.cwd = value;
+}
+
+static void set_chroot(const char *value)
+{
     struct stat status;
 
     errno = 0;
     if (stat(value, &status) < 0 || !S_ISDIR(status.st_mode))
-        die("--cwd '%s': %s; a directory would be right", value, errno ? strerror(errno) : "not a directory");
-    settings.cwd = value;
+        die("--chroot '%s': %s; a directory with a root file system would be right", value,
+            errno ? strerror(errno) : "not a directory");
+    settings.chroot = value;
+}
+
+static void set_hosts_mount(const char *value)
+{
+    (void)value;
+    settings.hosts_mount = true;
 }
 
 static void set_env(const char *value)
@@ -978,6 +994,8 @@ static const struct option {
     {"--policy", "FILE", set_policy, "options from a file: one a line, without the dashes; # begins a comment"},
     {"--log", "FILE", set_log, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
     {"--log-allowed", NULL, set_log_allowed, "write what is permitted there, too"},
+    {"--chroot", "DIR", set_chroot, "make this the command's root directory (root only)"},
+    {"--hosts-mount", NULL, set_hosts_mount, "show names by a mount of the command's own (root only; no cost on opens)"},
     {"--cwd", "DIR", set_cwd, "run the command in this directory"},
     {"--env", "NAME[=VALUE]", set_env, "set a variable for the command, or keep it with --clean-env"},
     {"--clean-env", NULL, set_clean_env, "no variables but those of --env"},
@@ -1610,7 +1628,7 @@ static struct supervisor {
     struct pin_cache pins;
     struct closer closer;
     int hosts;      /* a sealed memfd: what /etc/hosts is inside; -1: the real one */
-    int real_hosts; /* O_PATH; keeps its directory entries cached */
+    int real_hosts; /* O_PATH, of the command's root; keeps its directory entries cached */
     void *hole;     /* our own memory that nobody can read: a payload's unreadable rest */
 } here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1}};
 
@@ -1685,13 +1703,14 @@ static void parse_unspecified(const struct request *r, union address *address, s
     ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
 }
 
+static int unix_inode = -1; /* O_PATH of the socket's file, owned; < 0: an abstract name */
+
 /* Where a unix address leads. One at a time: what names one is handled alone. */
 static struct unix_target {
-    int inode;               /* O_PATH of the socket's file, owned; < 0: an abstract name */
     struct creds caller;     /* whose rights it was found by, and is used with */
     char name[PATH_MAX + 1]; /* its path as we see it, or @ and the abstract name, for rules and people */
     enum { HELD_OUTSIDE, HELD_INSIDE, HELD_BY_NOBODY } holder; /* who bound it; unknown is outside */
-} unix_target = {.inode = -1};
+} unix_target;
 
 /* The sockets that the sandbox bound, by cookie: open addressing, 0 is free. A bind is always trapped. */
 static uint64_t own_sockets[OWN_SOCKETS_MAX];
@@ -1783,7 +1802,7 @@ static void own_ask_inode(const struct stat *status)
         own_ask(&key);
     if (!S_ISSOCK(status->st_mode) || unix_target.holder != HELD_BY_NOBODY)
         return;
-    uint32_t device = unixdiag_mount_device(unix_target.inode);
+    uint32_t device = unixdiag_mount_device(unix_inode);
     if (device == key.device)
         return;
     key.device = device;
@@ -1817,17 +1836,17 @@ static int parse_unix_path(const struct request *r, const char *path)
     }
     if (creds_take(&ours, &unix_target.caller) < 0)
         return -EACCES;
-    unix_target.inode = sys_openat2(start, path, &how);
-    snprintf(proc, sizeof proc, "/proc/self/fd/%d", unix_target.inode);
-    int writable = unix_target.inode < 0 ? 0 : sys_result(faccessat(AT_FDCWD, proc, W_OK, AT_EACCESS));
+    unix_inode = sys_openat2(start, path, &how);
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", unix_inode);
+    int writable = unix_inode < 0 ? 0 : sys_result(faccessat(AT_FDCWD, proc, W_OK, AT_EACCESS));
     creds_restore(&ours, &unix_target.caller);
-    if (unix_target.inode < 0)
-        return unix_target.inode;
+    if (unix_inode < 0)
+        return unix_inode;
     ssize_t len = readlink(proc, unix_target.name, sizeof unix_target.name - 1);
     if (len <= 0 || writable < 0)
         return -EACCES;
     unix_target.name[len] = 0;
-    if (fstat(unix_target.inode, &status_of) == 0)
+    if (fstat(unix_inode, &status_of) == 0)
         own_ask_inode(&status_of);
     return 0;
 }
@@ -1838,9 +1857,9 @@ static int parse_unix(const struct request *r, union address *address, socklen_t
     size_t room = *len - offsetof(struct sockaddr_un, sun_path);
     struct unixdiag_key key = {.len = room};
 
-    if (unix_target.inode >= 0)
-        close(unix_target.inode);
-    unix_target.inode = -1;
+    if (unix_inode >= 0)
+        close(unix_inode);
+    unix_inode = -1;
     unix_target.holder = HELD_OUTSIDE;
     if (here.proc && creds_read(r->tid, &unix_target.caller) < 0)
         return -EACCES;
@@ -1860,7 +1879,7 @@ static int parse_unix(const struct request *r, union address *address, socklen_t
     if (result < 0)
         return result;
     memset(&address->local.sun_path, 0, sizeof address->local.sun_path);
-    int n = snprintf(address->local.sun_path, sizeof address->local.sun_path, "/proc/self/fd/%d", unix_target.inode);
+    int n = snprintf(address->local.sun_path, sizeof address->local.sun_path, "/proc/self/fd/%d", unix_inode);
     *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
     return 0;
 }
@@ -2352,7 +2371,7 @@ static struct decision decide_unix(const struct unix_target *target)
 /* A connection or a datagram to `to`. */
 static struct decision decide(const struct destination *to)
 {
-    struct decision decision = {VERDICT_DENY, policy.deny_errno, -1};
+    struct decision decision = {VERDICT_DENY, policy.deny_errno ? policy.deny_errno : ECONNREFUSED, -1};
 
     switch (to->kind) {
     case DESTINATION_NONE:
@@ -3584,18 +3603,48 @@ static void files_permit(int ruleset, const char *path, uint64_t rights, size_t 
     closedir(directory);
 }
 
+/* No writing beneath this, unless it is beneath such a path already. */
+static void files_close(struct slice path)
+{
+    char *copy = strndup(path.p, path.len); /* lives to exit */
+
+    if (copy == NULL)
+        die("out of memory");
+    for (size_t i = 0; i < settings.n_file_rules; i++)
+        if (settings.file_rules[i].takes == KNOB_RIGHTS && path_is_beneath(copy, settings.file_rules[i].path))
+            return;
+    if (settings.n_file_rules == FILE_RULES_MAX - HARMLESS_MAX)
+        die("too many mounts of the kernel's own to close: at most %d", FILE_RULES_MAX);
+    settings.file_rules[settings.n_file_rules++] = (struct file_rule){copy, 0, KNOB_RIGHTS};
+}
+
 /* What the kernel gives its owner to change, whatever his capabilities: a root command finds it closed, but for devices that
  * do no harm. What -w names is the user's wish. */
 static void files_close_knobs(void)
 {
-    static const char *const closed[] = {"/proc", "/sys", "/dev"};
+    static const char *const kinds[] = {"proc", "sysfs", "devtmpfs", "cgroup", "cgroup2", "debugfs", "tracefs", "configfs",
+                                        "securityfs", "bpf", "efivarfs", "pstore"};
     static const char *const harmless[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
                                            "/dev/ptmx", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console"};
 
-    for (size_t i = 0; i < ARRAY_LEN(closed); i++)
-        settings.file_rules[settings.n_file_rules++] = (struct file_rule){closed[i], 0, LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE};
+    struct slice rest = {NULL, 0};
+
+    files_close(slice_of("/proc"));
+    files_close(slice_of("/sys"));
+    files_close(slice_of("/dev"));
+    if (access("/proc/self/mounts", R_OK) == 0)
+        rest = read_whole("--allow-syscall machine would do without", "", "/proc/self/mounts");
+    while (rest.len > 0) {
+        struct slice line = slice_split(&rest, '\n');
+
+        slice_split(&line, ' ');
+        struct slice directory = slice_split(&line, ' '), kind = slice_split(&line, ' ');
+        for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+            if (slice_is(kind, kinds[i]))
+                files_close(directory);
+    }
     for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
-        settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE, 0};
+        settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], KNOB_RIGHTS, 0};
 }
 
 /* The command's Landlock domain: TCP and its neighbours as a second wall, files where the user says so or the command may
@@ -3612,7 +3661,7 @@ static int files_prepare(int abi)
     if (chosen)
         domain.fs = landlock_fs_rights(abi);
     else if (knobs)
-        domain.fs = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE | LANDLOCK_REFER;
+        domain.fs = KNOB_RIGHTS | LANDLOCK_REFER;
     else if (abi == LANDLOCK_ABI_REFER || abi == LANDLOCK_ABI_TRUNCATE)
         domain.fs = LANDLOCK_REFER; /* a domain needs something to handle, and one without REFER would break renames */
     int ruleset = landlock_create(abi, domain);
@@ -3640,11 +3689,13 @@ struct confinement {
     char **argv;
     struct bpf_program *filter;
     unsigned long filter_flags;
-    int ruleset; /* Landlock's; < 0: none */
+    int ruleset;     /* Landlock's; < 0: none */
+    int hosts_mount; /* what is to be seen as /etc/hosts; < 0: none */
     sigset_t mask;
     pid_t parent;
     int listener;
     const char *failed; /* what, with error; NULL: nothing */
+    const char *text;   /* of the option that it was done for */
     int error;
 };
 
@@ -3665,9 +3716,19 @@ static int confine(void *argument)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != c->parent)
         _exit(EXIT_OURS);
-    if (settings.cwd != NULL && confine_step(c, "enter the directory of --cwd", sys_result(chdir(settings.cwd))) < 0)
+    if (c->hosts_mount >= 0 &&
+        (confine_step(c, "leave for an own mount namespace", mounts_leave()) < 0 ||
+         confine_step(c, "mount over /etc/hosts", mounts_cover(c->hosts_mount, settings.chroot, "/etc/hosts")) < 0))
         _exit(EXIT_OURS);
-    if (confine_step(c, "give up capabilities", caps_keep(settings.kept_caps)) < 0)
+    c->text = settings.chroot;
+    if (settings.chroot != NULL &&
+        confine_step(c, "change the root to --chroot", sys_result(chroot(settings.chroot) < 0 ? -1 : chdir("/"))) < 0)
+        _exit(EXIT_OURS);
+    c->text = settings.cwd;
+    if (settings.cwd != NULL && confine_step(c, "change to --cwd", sys_result(chdir(settings.cwd))) < 0)
+        _exit(EXIT_OURS);
+    c->text = NULL;
+    if (confine_step(c, "give up capabilities", caps_keep(DEFAULT_CAPS | settings.kept_caps)) < 0)
         _exit(EXIT_OURS);
     if (confine_step(c, "set no_new_privs", sys_result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) < 0 ||
         (c->ruleset >= 0 && confine_step(c, "enter a Landlock domain", landlock_enter(c->ruleset)) < 0))
@@ -3700,7 +3761,7 @@ static pid_t confine_start(struct confinement *c)
         say("cannot %s: this is inside a sandbox already whose supervisor has the notifications (another sandlock?); the "
             "kernel gives them to one only", c->failed);
     else
-        say("cannot %s: %s", c->failed, strerror(c->error));
+        say("cannot %s%s%s: %s", c->failed, c->text ? " " : "", c->text ? c->text : "", strerror(c->error));
     return -WEXITSTATUS(status);
 }
 
@@ -3884,34 +3945,55 @@ static void main_prepare_environment(void)
     }
 }
 
-/* The hosts file that is shown inside, where rules have names. */
-static void main_prepare_hosts(void)
+/* What /etc/hosts is to say inside: an image's own file, or loopback; this machine's name; the names of the rules. */
+static void hosts_compose(struct hosts_text *file)
 {
-    struct hosts_text file = {.p = NULL}, real = {.p = NULL};
+    struct hosts_text real = {.p = NULL}, image = {.p = NULL};
     char machine[HOST_NAME_MAX + 1] = "";
 
-    if (policy.n_names == 0 || settings.no_hosts)
-        return;
-    here.real_hosts = open("/etc/hosts", O_PATH | O_CLOEXEC);
-    here.hosts = memfd_create("hosts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (here.real_hosts < 0 || here.hosts < 0 || !here.proc) {
-        say("names are not shown inside: %s", here.real_hosts < 0 ? "there is no /etc/hosts" : "there is no /proc");
-        settings.no_hosts = true;
-        return;
-    }
-    hosts_load(&real, NULL, "/etc/hosts");
+    if (settings.chroot != NULL)
+        hosts_load(&image, settings.chroot, "/etc/hosts");
+    else
+        hosts_load(&real, NULL, "/etc/hosts");
     gethostname(machine, sizeof machine - 1);
-    hosts_compose_base(&file, (struct slice){NULL, 0});
-    hosts_compose_machine(&file, hosts_slice(&real), slice_of(machine));
+    hosts_compose_base(file, hosts_slice(&image));
+    hosts_compose_machine(file, hosts_slice(&real), slice_of(machine));
     for (size_t i = 0; i < policy.n_names; i++)
         for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
             for (size_t a = 0; a < policy.names[i].families[f].n; a++)
-                hosts_compose_entry(&file, policy.names[i].families[f].addrs[a], policy.names[i].name);
-    if (file.failed || write(here.hosts, file.p, file.len) != (ssize_t)file.len ||
-        fcntl(here.hosts, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        die("cannot compose the hosts file: %s", strerror(errno));
-    free(file.p);
+                hosts_compose_entry(file, policy.names[i].families[f].addrs[a], policy.names[i].name);
+    if (file->failed)
+        die("cannot compose the hosts file: out of memory");
     free(real.p);
+    free(image.p);
+}
+
+/* Show the hosts file inside, where rules have names: by a mount (asked for, or under --chroot where that can be done), else
+ * by answering opens. The mount to be made; -1: none. */
+static int main_prepare_hosts(void)
+{
+    struct hosts_text file = {.p = NULL};
+
+    if (policy.n_names == 0 || settings.no_hosts)
+        return -1;
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = settings.chroot ? RESOLVE_IN_ROOT : 0};
+    int root CLOSE_FD = open(settings.chroot ? settings.chroot : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    here.real_hosts = sys_openat2(root, "/etc/hosts", &how);
+    hosts_compose(&file);
+    int mounted = here.real_hosts >= 0 && (settings.hosts_mount || settings.chroot) ? mounts_make_file(file.p, file.len) : -1;
+    if (mounted < 0 && settings.hosts_mount)
+        die("--hosts-mount: %s; %s", here.real_hosts < 0 ? "there is no /etc/hosts to cover" : strerror(-mounted),
+            "root with CAP_SYS_ADMIN and Linux 5.2 would be right, or no --hosts-mount");
+    here.hosts = memfd_create("hosts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (mounted < 0 && (here.real_hosts < 0 || here.hosts < 0 || !here.proc))
+        say("names are not shown inside: there is no %s", here.real_hosts < 0 ? "/etc/hosts" : "/proc");
+    else if (mounted < 0 && (write(here.hosts, file.p, file.len) != (ssize_t)file.len ||
+                             fcntl(here.hosts, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0))
+        die("cannot compose the hosts file: %s", strerror(errno));
+    if (mounted >= 0 || here.real_hosts < 0 || here.hosts < 0 || !here.proc)
+        settings.no_hosts = true; /* opens needn't be looked at */
+    free(file.p);
+    return mounted < 0 ? -1 : mounted;
 }
 
 static void main_prepare_loop(const sigset_t *signals)
@@ -3940,6 +4022,8 @@ static int run_command(char **argv)
     struct confinement c = {.argv = argv, .filter = &filter, .ruleset = -1, .parent = getpid()};
     sigset_t signals;
 
+    if (settings.chroot != NULL && geteuid() != 0)
+        die("--chroot '%s': only root can change the root directory; without it would be right", settings.chroot);
     if (argv[0] == NULL)
         die("run: no command; sandlock run [OPTION...] -- CMD [ARG...] would be right");
     features_demand(&features);
@@ -3950,7 +4034,7 @@ static int run_command(char **argv)
     here.proc = features.proc;
     here.pins.by_thread = features.threads;
     c.ruleset = files_prepare(features.landlock);
-    main_prepare_hosts();
+    c.hosts_mount = main_prepare_hosts();
     main_prepare_environment();
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads) < 0)
@@ -3966,7 +4050,7 @@ static int run_command(char **argv)
     if (here.command < 0)
         return -here.command;
     here.listener = c.listener;
-    if (caps_limit(settings.kept_caps | OUR_CAPS, OUR_CAPS) < 0)
+    if (caps_limit(DEFAULT_CAPS | settings.kept_caps | OUR_CAPS, OUR_CAPS) < 0)
         die("cannot give up capabilities: %s", strerror(errno));
     main_prepare_loop(&signals);
     int status = serve();
