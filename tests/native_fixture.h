@@ -294,6 +294,8 @@ static struct fixture fixture_make(const struct kind *kind, enum state state, bo
         f = (struct fixture){.kind = kind, .named_sends = kind_is_datagram(kind)};
         f.peer = kind_peer(kind, &f.to);
         bool listens = !kind_is_datagram(kind) && state != REFUSED && state != FAILED && state != CONNECTING;
+        if (state == FULL && !kind_is_datagram(kind))
+            set_int(f.peer, SOL_SOCKET, SO_RCVBUF, PAGE); /* now it doesn't grow by itself: tcp(7) */
         if (listens && f.peer >= 0)
             MUST(listen(f.peer, 4));
         f.fd = kind_open(kind);
