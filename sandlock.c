@@ -1388,7 +1388,7 @@ static int traps_assemble(struct bpf_program *program, enum machine machine, boo
         memcpy(rows[n].conditions, traps[i].conditions, sizeof rows[n].conditions);
         n++;
     }
-    return bpf_assemble(program, machine, rows, n);
+    return bpf_assemble(program, machine, rows, n, SECCOMP_RET_ALLOW);
 }
 
 /* The row that trapped this call; NULL: none. */
@@ -3765,6 +3765,55 @@ static pid_t confine_start(struct confinement *c)
     return -WEXITSTATUS(status);
 }
 
+/* ---- confine: our own side ---- */
+
+/* All that the supervisor calls once it serves; anything else is EPERM, so that nobody who got hold of it can execute a
+ * program, mount, trace or load anything. */
+#define OWN_CALLS(X)                                                                                                   \
+    X(access) X(bind) X(brk) X(capget) X(capset) X(clock_gettime) X(clock_nanosleep) X(clone) X(close) X(connect)      \
+    X(epoll_ctl) X(epoll_pwait) X(epoll_wait) X(exit) X(exit_group) X(faccessat) X(faccessat2) X(fcntl) X(fstat)       \
+    X(fstatfs) X(futex) X(getdents64) X(getegid) X(geteuid) X(getgid) X(getpeername) X(getpgid) X(getpid) X(getppid)   \
+    X(getrandom) X(getsockname) X(getsockopt) X(gettid) X(getuid) X(ioctl) X(kill) X(listen) X(lseek) X(madvise)       \
+    X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open) X(openat) X(openat2) X(pidfd_getfd)     \
+    X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll) X(ppoll) X(prctl) X(process_vm_readv) X(process_vm_writev)     \
+    X(pwritev2) X(read) X(readlink) X(readlinkat) X(readv) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction)   \
+    X(rt_sigprocmask) X(rt_sigreturn) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid) X(setresuid)          \
+    X(setsockopt) X(socket) X(stat) X(tgkill) X(tkill) X(wait4) X(write) X(writev)
+
+static const struct own_call {
+    enum syscall_number number;
+    const char *name;
+} own_calls[] = {
+#define X(name) {NR_##name, #name},
+    OWN_CALLS(X)
+#undef X
+};
+
+static int own_assemble(struct bpf_program *program, enum machine machine)
+{
+    struct bpf_row rows[ARRAY_LEN(own_calls)];
+
+    for (size_t i = 0; i < ARRAY_LEN(own_calls); i++)
+        rows[i] = (struct bpf_row){number_on(own_calls[i].number, machine), SECCOMP_RET_ALLOW, {{0}}};
+    return bpf_assemble(program, machine, rows, ARRAY_LEN(own_calls), FAILS(EPERM));
+}
+
+/* From here on we hold only the capabilities and calls that serving takes. */
+static void own_confine(void)
+{
+    static struct bpf_program filter;
+
+    if (caps_limit(DEFAULT_CAPS | settings.kept_caps | OUR_CAPS, OUR_CAPS) < 0)
+        die("cannot give up capabilities: %s", strerror(errno));
+    if (own_assemble(&filter, MACHINE_OURS) < 0)
+        die("cannot assemble our own filter: it is too long");
+    struct sock_fprog program = {(unsigned short)filter.len, filter.code};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    int result = sys_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+    if (result < 0)
+        die("cannot install our own filter: %s", strerror(-result));
+}
+
 /* ---- the kernel's offers ---- */
 
 struct features {
@@ -3853,6 +3902,12 @@ static int check_command(void)
         printf("%-9s %s%s%s\n", states[offers[i].state], offers[i].name, offers[i].state == ACTIVE ? "" : ": ",
                offers[i].state == ACTIVE ? "" : offers[i].lost);
         worst = (int)offers[i].state > worst ? (int)offers[i].state : worst;
+    }
+    if (settings.verbose) {
+        printf("once it serves, sandlock itself may call only:");
+        for (size_t i = 0; i < ARRAY_LEN(own_calls); i++)
+            printf(" %s", own_calls[i].name);
+        printf("\n");
     }
     if (worst == MISSING || (worst == DEGRADED && settings.strict))
         return EXIT_OURS;
@@ -4050,9 +4105,8 @@ static int run_command(char **argv)
     if (here.command < 0)
         return -here.command;
     here.listener = c.listener;
-    if (caps_limit(DEFAULT_CAPS | settings.kept_caps | OUR_CAPS, OUR_CAPS) < 0)
-        die("cannot give up capabilities: %s", strerror(errno));
     main_prepare_loop(&signals);
+    own_confine();
     int status = serve();
     closer_end(&here.closer);
     events_summarize();

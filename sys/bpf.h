@@ -7,7 +7,7 @@
 #include <linux/filter.h>
 
 /* A filter is a table of rows: "when this call's arguments look like this, return that". The first row of a call that
- * matches decides; a call without a matching row is allowed. int arguments are compared on their low 32 bits, as the
+ * matches decides; a call without a matching row gets what the table's user says. int arguments are compared on their low 32 bits, as the
  * kernel itself reads them; pointers on both halves. */
 enum __attribute__((packed)) bpf_test {
     BPF_ALWAYS,  /* ends the list of conditions */
@@ -65,6 +65,7 @@ struct bpf_row {
 struct bpf_program {
     struct sock_filter code[BPF_INSTRUCTIONS];
     unsigned len;
+    uint32_t otherwise; /* what calls without a matching row get */
     bool overflow; /* sticky: the program is unusable */
 };
 
@@ -202,7 +203,7 @@ static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *r
     if (last - first <= BPF_RUN && bpf_alike(rows, first, last)) {
         for (size_t i = first; i < last; i++)
             bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(last - i), 0, (uint32_t)rows[i].number);
-        bpf_return(program, SECCOMP_RET_ALLOW);
+        bpf_return(program, program->otherwise);
         bpf_return(program, rows[first].result);
         return;
     }
@@ -213,10 +214,10 @@ static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *r
             middle++;
     if (middle == last) {
         bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, (uint32_t)rows[first].number);
-        bpf_return(program, SECCOMP_RET_ALLOW);
+        bpf_return(program, program->otherwise);
         bpf_emit_rows(program, rows, first, last, 0);
         if (rows[last - 1].conditions[0].test != BPF_ALWAYS)
-            bpf_return(program, SECCOMP_RET_ALLOW);
+            bpf_return(program, program->otherwise);
         return;
     }
     unsigned jump = program->len;
@@ -234,9 +235,11 @@ static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *r
     bpf_emit_search(program, rows, middle, last);
 }
 
-/* Assemble the filter of one machine from n rows; they are sorted in place (stable, negative numbers dropped). Another
- * ABI's calls kill the process; -1, which a tracer leaves behind, stays ENOSYS. 0, or -E2BIG when it does not fit. */
-static int bpf_assemble(struct bpf_program *program, enum machine machine, struct bpf_row *rows, size_t n)
+/* Assemble the filter of one machine from n rows; they are sorted in place (stable, negative numbers dropped). Calls
+ * without a row that matches get `otherwise`. Another ABI's calls kill the process; -1, which a tracer leaves behind,
+ * stays ENOSYS. 0, or -E2BIG when it does not fit. */
+static int bpf_assemble(struct bpf_program *program, enum machine machine, struct bpf_row *rows, size_t n,
+                        uint32_t otherwise)
 {
     uint32_t arch = machine == MACHINE_X86_64 ? AUDIT_ARCH_X86_64 : AUDIT_ARCH_AARCH64;
     size_t kept = 0;
@@ -253,6 +256,7 @@ static int bpf_assemble(struct bpf_program *program, enum machine machine, struc
         kept++;
     }
     program->len = 0;
+    program->otherwise = otherwise;
     program->overflow = false;
     bpf_load(program, offsetof(struct seccomp_data, arch));
     bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, arch);
@@ -265,7 +269,7 @@ static int bpf_assemble(struct bpf_program *program, enum machine machine, struc
     if (kept > 0)
         bpf_emit_search(program, rows, 0, kept);
     else
-        bpf_return(program, SECCOMP_RET_ALLOW);
+        bpf_return(program, otherwise);
     return program->overflow ? -E2BIG : 0;
 }
 
