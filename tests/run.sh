@@ -68,7 +68,7 @@ if [ "${1-}" = --file ]; then
 fi
 
 cd "$(dirname "$0")/.." || exit 1
-: "${SANDLOCK=build/sandlock}" "${BUSYBOX=$(which busybox)}" "${LIMIT=240}"
+: "${SANDLOCK=build/sandlock}" "${BUSYBOX=$(which busybox)}" "${LIMIT=480}"
 mkdir -p "${TMPDIR:-/tmp}"
 work=$(mktemp -d "${TMPDIR:-/tmp}/sandlock-test.XXXXXX") || exit 1
 session='' watch=''
