@@ -29,9 +29,11 @@ start_docker() {
     return 1
 }
 
-# Machines without CAP_SYS_RESOURCE, or with cgroups of both kinds, need the second set of options.
+# Machines without CAP_SYS_RESOURCE, or with cgroups of both kinds, need the second set of options: limits that are ours.
 find_options() {
-    for options in '' '--runtime runc --ulimit nofile=1024:1024 --ulimit nproc=1024:1024'; do
+    limits=$(awk '/^Max open files/ { print "--ulimit nofile=" $5 ":" $5 }
+        /^Max processes/ { print "--ulimit nproc=" $4 ":" $4 }' /proc/self/limits | tr '\n' ' ')
+    for options in '' "--runtime runc $limits"; do
         if $engine run --rm --network none $options $image /bin/busybox true >"$scratch/refused" 2>&1; then
             return 0
         fi
@@ -44,7 +46,7 @@ way() {
     name="$1"
     shift
     $engine run --rm --network none $options "$@" $image \
-        /bin/busybox ash tests/run.sh $files >"$scratch/output" 2>&1 || :
+        /bin/busybox ash tests/run.sh $tests >"$scratch/output" 2>&1 || :
     sed '$d; s/^/  /' "$scratch/output"
     line=$(tail -n 1 "$scratch/output")
     echo "$name: $line"
@@ -65,7 +67,7 @@ ways() {
     $engine rmi -f $image >/dev/null 2>&1 || :
 }
 
-files="$*" status=0
+tests="$*" status=0
 sh tests/vm/root.sh $context build "$(command -v busybox)"
 engines=0
 if command -v podman >/dev/null; then
