@@ -29,11 +29,10 @@ start_docker() {
     return 1
 }
 
-# Machines without CAP_SYS_RESOURCE, or with cgroups of both kinds, need the second set of options: limits that are ours.
+# Machines without CAP_SYS_RESOURCE, or with cgroups of both kinds, need the second set of options.
 find_options() {
-    limits=$(awk '/^Max open files/ { print "--ulimit nofile=" $5 ":" $5 }
-        /^Max processes/ { print "--ulimit nproc=" $4 ":" $4 }' /proc/self/limits | tr '\n' ' ')
-    for options in '' "--runtime runc $limits"; do
+    files=$(awk '/^Max open files/ { print $5 }' /proc/self/limits)
+    for options in '' "--runtime runc --ulimit nofile=$files:$files --ulimit nproc=32768:32768"; do
         if $engine run --rm --network none $options $image /bin/busybox true >"$scratch/refused" 2>&1; then
             return 0
         fi
