@@ -65,6 +65,7 @@ enum {
     LOST_MAX = 64,
     CALLS_MAX = 512,           /* above every trapped call's number */
     EVENTS_AT_ONCE = 16,
+    CHILDREN_AT_ONCE = 4096,
     OUR_DESCRIPTORS = 20000,   /* PENDING_MAX and some */
     CHILD_STACK = 65536,
     UDP_PAYLOAD_MAX = 65535,
@@ -2531,14 +2532,14 @@ static int connect_stream(struct request *r, bool blocks)
         struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
         connect(r->pin, &nowhere, sizeof nowhere);
-        result = -ECONNABORTED;
+        result = -ECONNRESET;
     } else if (result == -EINPROGRESS && blocks) {
         result = sys_result(connect(r->pin, &r->address.any, r->address_len));
         if (result == -ECONNRESET || result == -EPIPE)
             result = 0; /* it was there, and is lost already: connect(2) would have been faster */
     } else if (result == -EALREADY && !r->was_pending) {
         r->joined = true;
-    } else if (result == -EISCONN && r->joined) {
+    } else if (result == -EISCONN && (r->joined || r->was_pending)) {
         result = 0;
     }
     if (blocks)
@@ -2760,6 +2761,8 @@ static struct outcome execute_send(struct request *r)
     bool stream = is_stream(r->kind);
     int flags = (send_flags(r) & (int)~(KERNEL_MSG_ZEROCOPY | KERNEL_MSG_CMSG_COMPAT)) | MSG_DONTWAIT | MSG_NOSIGNAL;
 
+    if (r->was_pending && r->sent_bytes > 0 && pin_has_error(r->pin))
+        return send_end(r, 0); /* the error is the next send's */
     for (unsigned round = 0;; round++) {
         int64_t n = parse_send(r, stream);
 
@@ -3298,13 +3301,13 @@ static void pending_end(struct pending *p, struct outcome outcome)
 }
 
 /* The connection that these waited for has come, or failed, or was given up: the kernel wakes all of them. */
-static void pending_end_joined(uint64_t cookie, int64_t result)
+static void pending_end_joined(uint64_t cookie, int result)
 {
     for (size_t i = n_pending; i-- > 0;) {
         struct pending *p = &pending[pending_order[i]];
 
         if (p->cookie == cookie)
-            pending_end(p, outcome_reply(result == 0 ? 0 : -ECONNABORTED));
+            pending_end(p, outcome_reply(result));
     }
 }
 
@@ -3323,7 +3326,7 @@ static void pending_retry(struct pending *p)
     }
     pending_end(p, outcome);
     if (cookie != 0 && n_joined > 0 && outcome.what == REPLY)
-        pending_end_joined(cookie, outcome.value);
+        pending_end_joined(cookie, outcome.value == 0 ? 0 : -ECONNABORTED);
 }
 
 /* What a signal that came meanwhile makes of a waiting call (signal(7)): 0 nothing, else the errno to end it with. The
@@ -3424,7 +3427,7 @@ static void serve_notification(void)
         return;
     }
     if (r.call == CALL_CONNECT && n_pending > 0 && r.address.any.sa_family == AF_UNSPEC && outcome.value == 0)
-        pending_end_joined(pin_cookie(r.pin), -ECONNABORTED);
+        pending_end_joined(pin_cookie(r.pin), -EPIPE);
     reply(&r, outcome);
 }
 
@@ -3463,15 +3466,16 @@ static void serve_stop(int sig)
         kill(here.command, SIGCONT);
 }
 
-/* Take all exits and stops that there are. Notes the command's in *status. false: no child is left. */
-static bool serve_children(int *status)
+/* Take exits and stops, a bounded number: a storm of them isn't to hold up the calls. Notes the command's exit in *status.
+ * What is left: children, and perhaps more to take. */
+static enum children { CHILDREN_NONE, CHILDREN_LEFT, CHILDREN_MORE } serve_children(int *status)
 {
-    for (;;) {
+    for (int taken = 0; taken < CHILDREN_AT_ONCE; taken++) {
         int how;
-        pid_t pid = waitpid(-1, &how, WNOHANG | WUNTRACED | __WALL);
+        pid_t pid = waitpid(-1, &how, WNOHANG | WUNTRACED);
 
         if (pid <= 0)
-            return pid == 0 || errno != ECHILD;
+            return pid == 0 || errno != ECHILD ? CHILDREN_LEFT : CHILDREN_NONE;
         if (pid != here.command)
             continue;
         if (WIFSTOPPED(how)) {
@@ -3481,6 +3485,7 @@ static bool serve_children(int *status)
         *status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
         here.command = 0; /* its number may be another's by now */
     }
+    return CHILDREN_MORE;
 }
 
 /* --timeout: TERM, then KILL. How many milliseconds until the next step; -1: none. */
@@ -3523,23 +3528,26 @@ static int serve(void)
     bool expired = false;
     pid_t group = here.command;
     int status = -1;
+    enum children children = CHILDREN_LEFT;
 
-    for (;;) {
+    while (status < 0 || (settings.wait_all && children != CHILDREN_NONE)) {
         struct epoll_event events[EVENTS_AT_ONCE];
         int wait = serve_time(&deadline, &expired);
 
-        if (n_pending > 0 && (wait < 0 || wait > TICK_MS))
+        if (children == CHILDREN_MORE)
+            wait = 0;
+        else if (n_pending > 0 && (wait < 0 || wait > TICK_MS))
             wait = TICK_MS;
         int n = epoll_wait(here.epoll, events, EVENTS_AT_ONCE, wait);
-        bool children = false;
+        bool ended = children == CHILDREN_MORE;
         for (int i = 0; i < n; i++) {
-            children = children || events[i].data.u64 == EVENT_SIGNALS;
+            ended = ended || events[i].data.u64 == EVENT_SIGNALS;
             serve_event(&events[i]);
         }
-        if (children && !serve_children(&status) && status < 0)
-            status = EXIT_OURS;
-        if (status >= 0 && (!settings.wait_all || !process_reap()))
-            break;
+        if (ended)
+            children = serve_children(&status);
+        if (children == CHILDREN_NONE && status < 0)
+            status = EXIT_OURS; /* can't be: the command is our child */
         if (n_pending > 0 && now_ms() >= next_tick) {
             pending_tick_some();
             next_tick = now_ms() + TICK_MS;

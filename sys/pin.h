@@ -119,6 +119,14 @@ static uint64_t pin_send_timeout(int pin)
     return (uint64_t)timeout.tv_sec * 1000 + ((uint64_t)timeout.tv_usec + 999) / 1000;
 }
 
+/* Is there an error to be taken (poll(2), POLLERR)? It stays. */
+static bool pin_has_error(int pin)
+{
+    struct pollfd poll_for = {.fd = pin};
+
+    return poll(&poll_for, 1, 0) == 1 && (poll_for.revents & POLLERR);
+}
+
 /* A socket's cookie, which no other socket has until the next boot (socket(7), SO_COOKIE); 0: none. */
 static uint64_t pin_cookie(int pin)
 {

@@ -8,7 +8,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192 };
+enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192, PROCESS_NUMBERS = 4194304,
+       PROCESS_REAP_MAX = 65536, PROCESS_ROUNDS_MAX = 1000 };
 
 /* What /proc/TID/status says. Signal sets have signal n at bit n - 1. */
 struct process_status {
@@ -113,30 +114,73 @@ static bool process_is_stopped(pid_t leader, pid_t except)
     return state == 'T';
 }
 
-/* The parent of a process, from /proc/PID/stat; 0 when that can't be read. */
-static pid_t process_parent(pid_t pid)
+/* The parent of a process, from /proc/PID/stat, and when it started, in ticks since boot; 0 when that can't be read. */
+static pid_t process_parent(pid_t pid, uint64_t *started)
 {
     char path[40], text[512];
+    enum { STARTED_FIELDS = 18 }; /* from the parent's to the start's */
 
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     if (process_read(path, text, sizeof text) < 0)
         return 0;
-    const char *end = strrchr(text, ')'); /* the name before it may hold anything */
-    return end == NULL || strlen(end) < 5 ? 0 : (pid_t)strtol(end + 4, NULL, 10);
+    const char *at = strrchr(text, ')'); /* the name before it may hold anything */
+    if (at == NULL || strlen(at) < 5)
+        return 0;
+    pid_t parent = (pid_t)strtol(at += 4, NULL, 10);
+    for (int i = 0; i < STARTED_FIELDS && at != NULL; i++)
+        at = strchr(at + 1, ' ');
+    *started = at == NULL ? 0 : strtoull(at, NULL, 10);
+    return parent;
 }
 
 /* Is `pid` a descendant of `ancestor`? false without /proc. */
 static bool process_descends(pid_t pid, pid_t ancestor)
 {
+    uint64_t started;
+
     for (int depth = 0; pid > 1 && depth < PROCESS_SCAN_MAX; depth++) {
-        pid = process_parent(pid);
+        pid = process_parent(pid, &started);
         if (pid == ancestor)
             return true;
     }
     return false;
 }
 
-/* Send a signal to every descendant of ours. How many there were; -errno without /proc. */
+/* Take the exits there are, without waiting, and a bounded number: a storm may bring new ones for ever. How many; -ECHILD when
+ * no child is left. */
+static int process_reap(void)
+{
+    int taken = 0;
+
+    while (taken < PROCESS_REAP_MAX) {
+        pid_t pid = waitpid(-1, NULL, WNOHANG);
+
+        if (pid <= 0)
+            return pid < 0 && taken == 0 ? -errno : taken;
+        taken++;
+    }
+    return taken;
+}
+
+/* When each descendant of ours that was found started: its number alone may be a stranger's by now. 0: none. */
+static uint64_t process_found[PROCESS_NUMBERS];
+
+/* Is this process, whose parent and start were read, a descendant of `self`? Known ones need no look at their ancestors. */
+static bool process_is_ours(pid_t pid, pid_t parent, pid_t self)
+{
+    uint64_t started;
+
+    if (parent == self)
+        return true;
+    if (parent <= 0 || parent >= PROCESS_NUMBERS)
+        return false;
+    if (process_found[parent] != 0 && process_parent(parent, &started) > 0 && started == process_found[parent])
+        return true;
+    return process_descends(pid, self);
+}
+
+/* Send a signal to every descendant of ours. How many there were; -errno without /proc. The kernel lists processes by their
+ * numbers, and gives new ones higher numbers: while one is forked, the pass is behind it still. */
 static int process_signal_descendants(int sig)
 {
     DIR *all = opendir("/proc");
@@ -146,10 +190,14 @@ static int process_signal_descendants(int sig)
     if (all == NULL)
         return -errno;
     for (struct dirent *entry; (entry = readdir(all)) != NULL;) {
-        uint64_t pid;
+        uint64_t pid, started = 0;
 
-        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &pid) < 0 || !process_descends((pid_t)pid, self))
+        if (parse_uint(slice_of(entry->d_name), PROCESS_NUMBERS - 1, &pid) < 0 || (pid_t)pid == self)
             continue;
+        pid_t parent = process_parent((pid_t)pid, &started);
+        if (!process_is_ours((pid_t)pid, parent, self))
+            continue;
+        process_found[pid] = started;
         kill((pid_t)pid, sig);
         n++;
     }
@@ -157,41 +205,63 @@ static int process_signal_descendants(int sig)
     return n;
 }
 
-/* Take every exit there is to take, without waiting. false: no child is left. */
-static bool process_reap(void)
+/* Send a signal to our own children, which orphans become, the newest first: fast enough for a storm of short lives. Does
+ * nothing where the kernel has no list of them (CONFIG_PROC_CHILDREN). */
+static void process_signal_children(int sig)
 {
-    for (;;) {
-        pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
+    static char text[512 * 1024];
+    char path[48];
+    size_t len = 0;
 
-        if (pid == 0)
-            return true;
-        if (pid < 0)
-            return errno != ECHILD;
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+    int fd CLOSE_FD = open(path, O_RDONLY | O_CLOEXEC);
+    for (ssize_t n = fd < 0 ? 0 : 1; n > 0 && len < sizeof text - 1; len += (size_t)n) {
+        n = read(fd, text + len, sizeof text - 1 - len);
+        n = n < 0 ? 0 : n;
+    }
+    while (len > 0 && text[len - 1] != ' ') /* cut short */
+        len--;
+    while (len > 0) {
+        text[--len] = 0; /* the space behind a number */
+        while (len > 0 && text[len - 1] != ' ')
+            len--;
+        kill((pid_t)strtol(text + len, NULL, 10), sig); /* ours still, if it ended: we haven't waited for it */
     }
 }
 
-/* End what is left of our descendants; we are their subreaper, so orphans come to us. They are stopped first, until a
- * look at /proc finds no more of them than the look before, so that none outruns its killing by forking. Returns when no
- * child is left. As PID 1 everything else is ended. Without /proc only the process group `group` is: 0, else -ENOENT. */
+/* Stop all descendants, until nothing ends any more and a look at /proc finds no more of them than the one before: none then
+ * outruns its killing by forking. */
+static void process_stop_descendants(void)
+{
+    for (int reaped = 1, rounds = 0; reaped > 0 && rounds < PROCESS_ROUNDS_MAX; rounds++) {
+        process_reap(); /* what ended makes the list long */
+        process_signal_children(SIGSTOP);
+        reaped = process_reap();
+    }
+    for (int before = -1, now = 0, rounds = 0; now != before && rounds < PROCESS_ROUNDS_MAX; rounds++) {
+        before = now;
+        now = process_signal_descendants(SIGSTOP);
+    }
+}
+
+/* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left. As PID 1
+ * everything else is ended. Without /proc only the process group `group` is: 0, else -ENOENT. */
 static int process_end_descendants(pid_t group)
 {
     int result = 0;
 
-    while (process_reap()) {
-        for (int before = -1, now = 0, rounds = 0; now != before && rounds < 64; rounds++) {
-            before = now;
-            now = getpid() == 1 ? 0 : process_signal_descendants(SIGSTOP);
-        }
-        if (getpid() == 1)
+    while (process_reap() >= 0) {
+        if (getpid() == 1) {
             kill(-1, SIGKILL);
-        else if (process_signal_descendants(SIGKILL) < 0) {
-            result = -ENOENT;
-            if (group <= 1 || kill(-group, SIGKILL) < 0)
-                return result;
+        } else {
+            process_stop_descendants();
+            result = process_signal_descendants(SIGKILL);
+            if (result < 0 && (group <= 1 || kill(-group, SIGKILL) < 0))
+                return -ENOENT;
         }
         usleep(1000);
     }
-    return result;
+    return result < 0 ? -ENOENT : 0;
 }
 
 #endif
