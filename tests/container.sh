@@ -10,6 +10,7 @@ context=build/container
 scratch=$(mktemp -d)
 docker_pid=''
 trap 'stop_docker; rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
 
 stop_docker() {
     [ -z "$docker_pid" ] || { kill "$docker_pid" && wait "$docker_pid"; } 2>/dev/null || :
@@ -75,7 +76,9 @@ if command -v podman >/dev/null; then
     engines=1
 fi
 if command -v dockerd >/dev/null && [ "$(id -u)" = 0 ] && start_docker; then
-    engine="$(command -v docker) -H unix://$scratch/docker.sock"
+    engine=/usr/bin/docker
+    [ -x $engine ] || engine=$(command -v docker)
+    engine="$engine -H unix://$scratch/docker.sock"
     export DOCKER_BUILDKIT=0
     ways docker
     stop_docker
