@@ -35,6 +35,15 @@ test    dnsmasq                                 dnsmasq-base                dnsm
 test    unbound                                 unbound                     unbound
 test    redis-server                            redis-server                redis
 test    redis-cli                               redis-tools                 redis
+all     git                                     git                         git
+all     ssh                                     openssh-client              openssh-client
+all     sshd                                    openssh-server              openssh-server
+all     go                                      golang-go                   go
+all     node                                    nodejs                      nodejs
+all     javac                                   default-jdk-headless        openjdk17-jdk
+all     nginx                                   nginx-light                 nginx
+all     wrk                                     wrk                         wrk
+all     gcc                                     gcc                         gcc
 fuzz    clang                                   clang                       clang
 lint    clang                                   clang                       clang
 lint    shellcheck                              shellcheck                  shellcheck
