@@ -1,4 +1,4 @@
-/* fuzz.h - what the fuzzers share that include the whole program: it ends by a jump, speaks to us, opens nothing but the
+/* fuzz.h - what the fuzzers share that include the whole program: it ends by a jump, speaks to us, opens only the
  * input, and what it allocates ends with the input
  *
  * A fuzzer X is two programs:
