@@ -13,12 +13,15 @@ printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$root/etc/hosts"
 printf '%s\n' root:x:0: nogroup:x:65534: >"$root/etc/group"
 cp "$built/sandlock" "$root/sandlock/build/sandlock"
 mkdir "$root/sandlock/build/tests"
-for directory in . unit attack; do
+for directory in . unit attack fuzz; do
+    [ -d "$built/tests/$directory" ] || continue
     mkdir -p "$root/sandlock/build/tests/$directory"
     find "$built/tests/$directory" -maxdepth 1 -type f ! -name '*.d' |
         xargs -I FILE cp FILE "$root/sandlock/build/tests/$directory"
 done
 find tests -maxdepth 1 -type f ! -name '*.[ch]' | xargs -I FILE cp FILE "$root/sandlock/tests"
 cp tests/vm/*.test "$root/sandlock/tests/vm"
+mkdir "$root/sandlock/tests/fuzz"
+cp -r tests/fuzz/corpus "$root/sandlock/tests/fuzz"
 chmod -R u=rwX,go=rX "$root"
 chmod 1777 "$root/tmp"

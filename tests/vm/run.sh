@@ -6,11 +6,11 @@
 # interface and nothing else: what lacks something there skips itself and says what. Kernels come as packages, by an apt
 # configuration of our own, into $SANDLOCK_VM_CACHE; delete it to get newer ones.
 #
-# FILES names the tests to run instead of all. build/vm/MACHINE/KERNEL.log is all that the guest said. A line that its
-# init says at the end decides, not QEMU's exit status, which is 0 for a kernel that crashed.
+# FILES names the tests to run instead of all, USERS who runs them (root nobody). build/vm/MACHINE/KERNEL.log is all that
+# the guest said. A line that its init says at the end decides, not QEMU's exit status, which is 0 for a crashed kernel.
 set -eu
 cd -- "$(dirname -- "$0")/../.."
-: "${FILES=}" "${LIMIT=1500}" "${DEBIAN_MIRROR=}"
+: "${FILES=}" "${USERS=root nobody}" "${LIMIT=3600}" "${DEBIAN_MIRROR=}"
 if [ -n "${XDG_CACHE_HOME-}" ]; then
     : "${SANDLOCK_VM_CACHE=$XDG_CACHE_HOME/sandlock}"
 elif [ "$(id -u)" = 0 ]; then
@@ -85,7 +85,7 @@ provide() {
 initramfs() {
     sh tests/vm/root.sh "$built/root" "$built" "$busybox"
     cp tests/vm/init "$built/root/init"
-    echo "$FILES" >"$built/root/sandlock/files"
+    printf 'files="%s" users="%s"\n' "$FILES" "$USERS" >"$built/root/sandlock/settings"
     (cd "$built/root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/initramfs"
 }
 
