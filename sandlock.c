@@ -8,6 +8,7 @@
 #include "sys/base.h"
 #include "sys/bpf.h"
 #include "sys/caps.h"
+#include "sys/childpath.h"
 #include "sys/closer.h"
 #include "sys/creds.h"
 #include "sys/ipset.h"
@@ -76,6 +77,9 @@ enum {
     EVENT_SIGNALS,
     TICK_MS = 20,
     TICK_ENTRIES = 64,
+    TICK_BUDGET_MS = 2,  /* of one tick, before calls have their turn */
+    PATIENCE_MAX = 1000,
+    SIBLINGS_MAX = 64,   /* that are looked at for one signal */
 };
 
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };
@@ -116,7 +120,9 @@ struct unix_rule {
     enum rule_list list;
     uint32_t tag;
     enum { UNIX_ANY, UNIX_ABSTRACT, UNIX_PATH, UNIX_BELOW } kind;
-    char *text; /* the name, or the path without symbolic links as they were at start; lives to exit */
+    char *text;   /* the name, or the path without symbolic links as they were at start; lives to exit */
+    dev_t device; /* of UNIX_PATH's file at start; */
+    ino_t inode;  /* 0: there was none */
 };
 
 struct policy {
@@ -165,6 +171,7 @@ struct settings {
     uint64_t kept_caps; /* beyond DEFAULT_CAPS */
     struct file_rule file_rules[FILE_RULES_MAX];
     size_t n_file_rules;
+    bool unprivileged;    /* we have no CAP_SYS_PTRACE */
     bool unscoped;        /* Landlock doesn't hold signals back: we do */
     bool restricts_files; /* -r or -w was given: nothing else is reached */
     const char *env[ENV_MAX]; /* NAME=VALUE to set, NAME to keep with --clean-env */
@@ -397,6 +404,13 @@ static void *grow(void *old, size_t *room, size_t size)
     return grown;
 }
 
+static void entry_add(struct entry_list *to, const struct ipset_entry *entry)
+{
+    if (to->n == to->room)
+        to->entries = grow(to->entries, &to->room, sizeof *to->entries);
+    to->entries[to->n++] = *entry;
+}
+
 static void policy_add_prefix(enum rule_list list, const struct rule *rule, struct ip_prefix prefix, uint32_t tag)
 {
     static const struct port_range all = {0, UINT16_MAX};
@@ -407,11 +421,8 @@ static void policy_add_prefix(enum rule_list list, const struct rule *rule, stru
 
         if (!(rule->protocols & 1u << p))
             continue;
-        for (size_t i = 0; i < (rule->n_ports ? rule->n_ports : 1); i++) {
-            if (to->n == to->room)
-                to->entries = grow(to->entries, &to->room, sizeof *to->entries);
-            to->entries[to->n++] = (struct ipset_entry){prefix, ports[i], tag};
-        }
+        for (size_t i = 0; i < (rule->n_ports ? rule->n_ports : 1); i++)
+            entry_add(to, &(struct ipset_entry){prefix, ports[i], tag});
     }
 }
 
@@ -462,6 +473,11 @@ static rule_error policy_add_unix(enum rule_list list, struct slice target, uint
         if (rule.kind == UNIX_BELOW && target.len > 1)
             text[target.len - 1] = 0;
         rule.text = path_canonical(text);
+        struct stat status;
+        if (rule.kind == UNIX_PATH && rule.text != NULL && stat(rule.text, &status) == 0) {
+            rule.device = status.st_dev;
+            rule.inode = status.st_ino;
+        }
     } else if (strcmp(text, "*") != 0) {
         return "no unix socket; unix:///run/x.sock, unix:///run/dir/, unix://@name or unix://* would be right";
     }
@@ -653,9 +669,27 @@ static void policy_resolve(void)
     }
 }
 
+/* What may not be bound may not be taken by the address that means all, either: 0.0.0.0 for IPv4, :: for both. */
+static void policy_deny_wildcards(enum protocol protocol)
+{
+    struct entry_list *v4 = &policy.building[LIST_BIND_DENY][protocol][0], *v6 = &policy.building[LIST_BIND_DENY][protocol][1];
+
+    for (size_t i = 0, n4 = v4->n, n6 = v6->n; i < n4 + n6; i++) {
+        struct ipset_entry entry = i < n4 ? v4->entries[i] : v6->entries[i - n4];
+
+        entry.prefix = (struct ip_prefix){{0, 0, 6}, 128};
+        entry_add(v6, &entry);
+        entry.prefix = (struct ip_prefix){{0, 0, 4}, 32};
+        if (i < n4)
+            entry_add(v4, &entry);
+    }
+}
+
 /* After the last rule: build the sets, and what may exist under them. */
 static void policy_finish(void)
 {
+    policy_deny_wildcards(PROTOCOL_TCP);
+    policy_deny_wildcards(PROTOCOL_UDP);
     for (unsigned list = 0; list < LISTS; list++)
         for (unsigned p = 0; p < PROTOCOLS; p++)
             for (unsigned v = 0; v < 2; v++) {
@@ -1126,7 +1160,7 @@ static const char *const call_names[] = {
 };
 
 /* When a row is part of the filter. */
-enum __attribute__((packed)) when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED, WHEN_UNSCOPED, WHEN_LEADERS_TABLE };
+enum __attribute__((packed)) when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED, WHEN_UNSCOPED, WHEN_UNPRIVILEGED, WHEN_LEADERS_TABLE };
 
 #define FAILS(e) (SECCOMP_RET_ERRNO | (e))
 #define IS(arg, value) {BPF_EQUAL, arg, UINT32_MAX, value}
@@ -1249,6 +1283,9 @@ static const struct trap {
     {NR_unshare, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(0, CLONE_FILES)}, NULL, GROUP_NONE},
     {NR_close_range, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(2, CLOSE_RANGE_SPLIT)}, NULL, GROUP_NONE},
 
+    /* Without CAP_SYS_PTRACE we couldn't look into it any more: it is told that it was done. */
+    {NR_prctl, CALL_NONE, WHEN_UNPRIVILEGED, FAILS(0), {IS(0, PR_SET_DUMPABLE), IS(1, 0)}, NULL, GROUP_NONE},
+
     /* What reaches into other processes, or lets others act. */
     REFUSED(NR_ptrace, GROUP_TRACE),
     REFUSED(NR_process_vm_readv, GROUP_TRACE),
@@ -1272,11 +1309,16 @@ static const struct trap {
     {NR_setpriority, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(1, 0)}, NULL, GROUP_NONE},
     {NR_ioprio_set, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, IOPRIO_PROCESS)}, NULL, GROUP_NONE},
     {NR_ioprio_set, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(1, 0)}, NULL, GROUP_NONE},
-    {NR_kill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
+    {NR_kill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
     {NR_tkill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
     {NR_tgkill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
     {NR_rt_sigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
     {NR_rt_tgsigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
+    {NR_pidfd_send_signal, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {{0}}, NULL, GROUP_NONE},
+    {NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {IS(1, F_SETOWN)}, NULL, GROUP_NONE},
+    {NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {IS(1, F_SETOWN_EX)}, NULL, GROUP_NONE},
+    {NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {IS(1, 0x8901 /* FIOSETOWN */)}, NULL, GROUP_NONE},
+    {NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {IS(1, 0x8902 /* SIOCSPGRP */)}, NULL, GROUP_NONE},
 
     /* Other views of files and networks. */
     REFUSED(NR_mount, GROUP_MOUNT),
@@ -1324,6 +1366,7 @@ static const struct trap {
     REFUSED_IOCTL(0xAA00 /* USERFAULTFD_IOC_NEW */, GROUP_USERFAULTFD),
     REFUSED(NR_userfaultfd, GROUP_USERFAULTFD),
     REFUSED_IOCTL(0x400454CA /* TUNSETIFF */, GROUP_INTERFACES),
+    REFUSED_IOCTL(0xAF01 /* VHOST_SET_OWNER */, GROUP_INTERFACES),
     {NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {{BPF_UNLIKE, 1, 0xFFFFFF00, 0x8900}}, NULL, GROUP_NONE},
     {NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {{BPF_EQUAL, 1, 0xFFFFFFF0, 0x8900}}, NULL, GROUP_NONE}, /* FIOSETOWN .. */
     PERMITTED_IOCTL(0x8910 /* SIOCGIFNAME */),
@@ -1340,6 +1383,7 @@ static const struct trap {
     PERMITTED_IOCTL(0x8933 /* SIOCGIFINDEX */),
     PERMITTED_IOCTL(0x8938 /* SIOCGIFCOUNT */),
     PERMITTED_IOCTL(0x8942 /* SIOCGIFTXQLEN */),
+    PERMITTED_IOCTL(0x894B /* SIOCOUTQNSD */),
     PERMITTED_IOCTL(0x8946 /* SIOCETHTOOL: its changes take CAP_NET_ADMIN */),
     PERMITTED_IOCTL(0x8954 /* SIOCGARP */),
     PERMITTED_IOCTL(0x8970 /* SIOCGIFMAP */),
@@ -1366,6 +1410,8 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return !settings.allow_steering;
     case WHEN_UNSCOPED:
         return settings.unscoped;
+    case WHEN_UNPRIVILEGED:
+        return settings.unprivileged;
     case WHEN_LEADERS_TABLE:
         return leaders_table;
     }
@@ -1594,6 +1640,7 @@ struct destination {
     struct ip_addr addr;
     uint16_t port;
     bool steered; /* it names the interface, too */
+    bool dual;    /* a bind of :: that takes IPv4 as well */
 };
 
 /* A trapped call, from its notification to its reply. */
@@ -1609,6 +1656,7 @@ struct request {
     socklen_t address_len;
     struct destination to;
     bool was_pending;   /* this is not its first try */
+    bool yields;        /* it doesn't wait, but has taken long enough for one turn */
     bool broken_pipe;   /* the caller is to get SIGPIPE */
     bool joined;        /* a connect that waits for another's */
     size_t sent_messages, sent_bytes; /* how far a send has come */
@@ -1704,14 +1752,19 @@ static void parse_unspecified(const struct request *r, union address *address, s
     ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
 }
 
-static int unix_inode = -1; /* O_PATH of the socket's file, owned; < 0: an abstract name */
 
 /* Where a unix address leads. One at a time: what names one is handled alone. */
 static struct unix_target {
-    struct creds caller;     /* whose rights it was found by, and is used with */
-    char name[PATH_MAX + 1]; /* its path as we see it, or @ and the abstract name, for rules and people */
+    struct creds caller;      /* whose rights it was found by, and is used with */
+    char name[PATH_MAX + 1];  /* its path as we see it, or @ and the abstract name, for rules and people */
+    size_t name_len;          /* an abstract name may hold NULs */
+    char bound[PATH_MAX + 1]; /* the path that its holder bound it by, without symbolic links; empty: the same, or unknown */
+    dev_t device;
+    ino_t inode;
     enum { HELD_OUTSIDE, HELD_INSIDE, HELD_BY_NOBODY } holder; /* who bound it; unknown is outside */
 } unix_target;
+
+static int unix_inode = -1; /* O_PATH of the socket's file, owned; < 0: an abstract name */
 
 /* The sockets that the sandbox bound, by cookie: open addressing, 0 is free. A bind is always trapped. */
 static uint64_t own_sockets[OWN_SOCKETS_MAX];
@@ -1732,13 +1785,12 @@ static bool own_has(uint64_t cookie)
     return own_sockets[own_place(cookie)] == cookie;
 }
 
-static bool own_mark(uint64_t cookie)
+static void own_mark(const struct unixdiag_socket *found)
 {
-    size_t at = own_place(cookie);
+    size_t at = own_place(found->cookie);
 
-    if (own_sockets[at] == cookie)
+    if (own_sockets[at] == found->cookie)
         own_alive[at / 64] |= 1ull << at % 64;
-    return false;
 }
 
 /* Forget those that are closed. */
@@ -1758,7 +1810,8 @@ static void own_sweep(void)
         own_sockets[own_place(kept[n_own_sockets])] = kept[n_own_sockets];
 }
 
-/* A unix socket is about to be bound inside. One that is bound already, by whomever, stays what it is. */
+/* A unix socket is about to be bound inside, or may be by the kernel itself. One that is bound already, by whomever, stays what
+ * it is. */
 static void own_add(int pin)
 {
     union address bound;
@@ -1776,21 +1829,39 @@ static void own_add(int pin)
     }
 }
 
-static bool own_seen; /* own_found was called */
+/* What was found of the target's address: who holds it. Abstract names are told apart by type, and what a stream server
+ * accepted carries its address, too. A stranger's counts more than one of ours: the kernel tells inodes in 32 bits. */
+static int own_type; /* 0: any */
+static bool own_seen, own_stranger;
 
-static bool own_found(uint64_t cookie)
+static void own_found(const struct unixdiag_socket *found)
 {
-    own_seen = true;
-    return own_has(cookie);
+    char bound[UNIXDIAG_NAME_MAX + 1];
+
+    if ((own_type != 0 && found->type != own_type) || (found->type != SOCK_DGRAM && !found->listens))
+        return;
+    if (own_has(found->cookie)) {
+        own_seen = true;
+        return;
+    }
+    own_stranger = true;
+    if (found->name_len > 0 && found->name_len < sizeof bound && found->name[0] == '/') {
+        snprintf(bound, sizeof bound, "%.*s", (int)found->name_len, found->name);
+        char *canonical = path_canonical(bound);
+        snprintf(unix_target.bound, sizeof unix_target.bound, "%s", canonical ? canonical : bound);
+        free(canonical);
+    }
 }
 
-/* Who bound this? Stays what it was where the kernel knows of nobody. */
-static void own_ask(const struct unixdiag_key *key)
+static void own_ask(const struct unixdiag_key *key, int type)
 {
-    own_seen = false;
+    own_type = type;
+    own_seen = own_stranger = false;
     int result = unixdiag_each(key, own_found);
-    if (result != 0 || own_seen)
-        unix_target.holder = result == 1 ? HELD_INSIDE : HELD_OUTSIDE;
+    if (result < 0 || own_stranger)
+        unix_target.holder = HELD_OUTSIDE;
+    else
+        unix_target.holder = own_seen ? HELD_INSIDE : HELD_BY_NOBODY;
 }
 
 /* Who bound what has this inode? Overlays and the like tell another device than the mount's. */
@@ -1799,56 +1870,50 @@ static void own_ask_inode(const struct stat *status)
     struct unixdiag_key key = {.inode = (uint32_t)status->st_ino, .device = unixdiag_device(status->st_dev)};
 
     unix_target.holder = HELD_BY_NOBODY;
-    if (S_ISSOCK(status->st_mode))
-        own_ask(&key);
-    if (!S_ISSOCK(status->st_mode) || unix_target.holder != HELD_BY_NOBODY)
+    if (!S_ISSOCK(status->st_mode))
         return;
-    uint32_t device = unixdiag_mount_device(unix_inode);
-    if (device == key.device)
-        return;
-    key.device = device;
-    own_ask(&key);
-    if (device == 0)
+    own_ask(&key, 0);
+    if (unix_target.holder == HELD_BY_NOBODY) {
+        uint32_t device = unixdiag_mount_device(unix_inode);
+        if (device == key.device)
+            return;
+        key.device = device;
+        own_ask(&key, 0);
+        if (device == 0)
+            unix_target.holder = HELD_OUTSIDE;
+    }
+    if (status->st_ino > UINT32_MAX)
         unix_target.holder = HELD_OUTSIDE;
 }
 
-/* Look a path up as the caller would: from its root or directory, with its rights. The inode is pinned, so that it can't be
- * swapped any more. 0, or -errno: the kernel's own, or -EACCES where we can't stand in its place. */
+/* Look a path up as the caller would, with its rights. The inode is pinned, so that it can't be swapped any more. 0, or -errno:
+ * the kernel's own, or -EACCES where we can't stand in its place. */
 static int parse_unix_path(const struct request *r, const char *path)
 {
+    static struct childpath walk;
     static struct creds ours;
-    char base[40], own[PATH_MAX + 32], proc[40];
-    struct stat root, our_root, status_of;
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC};
+    char proc[40];
+    struct stat status_of;
     struct process_status status;
 
-    if (!here.proc || process_status_read(r->tid, &status) < 0)
+    if (!here.proc || process_status_read(r->tid, &status) < 0 || creds_read(getpid(), &ours) < 0)
         return -EACCES;
-    snprintf(base, sizeof base, "/proc/%d/%s", r->tid, path[0] == '/' ? "root" : "cwd");
-    int start CLOSE_FD = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (start < 0 || creds_read(getpid(), &ours) < 0)
+    int begun = childpath_begin(&walk, r->tid, status.leader, AT_FDCWD, path);
+    int start CLOSE_FD = walk.start;
+    if (begun < 0 || creds_take(&ours, &unix_target.caller) < 0)
         return -EACCES;
-    if (path[0] == '/' && fstat(start, &root) == 0 && stat("/", &our_root) == 0 &&
-        (root.st_dev != our_root.st_dev || root.st_ino != our_root.st_ino))
-        how.resolve = RESOLVE_IN_ROOT;
-    if (strncmp(path, "/proc/self/", 11) == 0) { /* its self, not ours */
-        snprintf(own, sizeof own, "/proc/%d/%s", status.leader, path + 11);
-        path = own;
-    }
-    if (creds_take(&ours, &unix_target.caller) < 0)
-        return -EACCES;
-    unix_inode = sys_openat2(start, path, &how);
+    unix_inode = sys_openat2(start, walk.path, &walk.how);
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", unix_inode);
     int writable = unix_inode < 0 ? 0 : sys_result(faccessat(AT_FDCWD, proc, W_OK, AT_EACCESS));
     creds_restore(&ours, &unix_target.caller);
     if (unix_inode < 0)
-        return unix_inode;
-    ssize_t len = readlink(proc, unix_target.name, sizeof unix_target.name - 1);
-    if (len <= 0 || writable < 0)
+        return unix_inode == -ELOOP ? -EACCES : unix_inode;
+    if (childpath_readlink(proc, unix_target.name) < 0 || writable < 0 || fstat(unix_inode, &status_of) < 0)
         return -EACCES;
-    unix_target.name[len] = 0;
-    if (fstat(unix_inode, &status_of) == 0)
-        own_ask_inode(&status_of);
+    unix_target.name_len = strlen(unix_target.name);
+    unix_target.device = status_of.st_dev;
+    unix_target.inode = status_of.st_ino;
+    own_ask_inode(&status_of);
     return 0;
 }
 
@@ -1862,6 +1927,7 @@ static int parse_unix(const struct request *r, union address *address, socklen_t
         close(unix_inode);
     unix_inode = -1;
     unix_target.holder = HELD_OUTSIDE;
+    unix_target.bound[0] = 0;
     if (here.proc && creds_read(r->tid, &unix_target.caller) < 0)
         return -EACCES;
     if (address->local.sun_path[0] == 0) {
@@ -1869,8 +1935,8 @@ static int parse_unix(const struct request *r, union address *address, socklen_t
         unix_target.name[0] = '@';
         memcpy(unix_target.name + 1, address->local.sun_path + 1, room - 1);
         unix_target.name[room] = 0;
-        unix_target.holder = HELD_BY_NOBODY;
-        own_ask(&key);
+        unix_target.name_len = room;
+        own_ask(&key, r->kind.type);
         return 0;
     }
     char path[sizeof address->local.sun_path + 1];
@@ -1930,6 +1996,8 @@ static int parse_destination(const struct request *r, union address *address, so
     to->kind = DESTINATION_IP;
     to->protocol = kind_protocol(r->kind);
     ip_addr_from_sockaddr(address, &to->addr, &to->port);
+    to->dual = r->kind.domain == AF_INET6 && to->addr.version == 6 && ip_addr_is_unspecified(to->addr) &&
+               r->call == CALL_BIND && sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
     if (r->call == CALL_BIND) /* which takes AF_UNSPEC with 0.0.0.0 only, as it shall say itself */
         address->any.sa_family = given;
     if (family == AF_INET6 && ip_addr_is_link_local(to->addr))
@@ -2329,22 +2397,40 @@ static int64_t policy_find_denied(enum protocol protocol, struct ip_addr addr, u
     return rule;
 }
 
-static bool unix_rule_covers(const struct unix_rule *rule, const char *name)
+static bool unix_rule_covers(const struct unix_rule *rule, const char *name, size_t name_len)
 {
-    size_t len;
+    size_t len = rule->text ? strlen(rule->text) : 0;
 
     switch (rule->kind) {
     case UNIX_ANY:
         return true;
     case UNIX_ABSTRACT:
-        return name[0] == '@' && strcmp(name + 1, rule->text) == 0;
+        return name[0] == '@' && name_len == len + 1 && memcmp(name + 1, rule->text, len) == 0;
     case UNIX_PATH:
         return strcmp(name, rule->text) == 0;
     case UNIX_BELOW:
-        len = strcmp(rule->text, "/") == 0 ? 0 : strlen(rule->text);
+        len = strcmp(rule->text, "/") == 0 ? 0 : len;
         return strncmp(name, rule->text, len) == 0 && name[len] == '/';
     }
     return false;
+}
+
+/* Does an allow rule cover the target: by the name that it has now, and by the one that it was bound by, since whoever may
+ * write the directory can link or rename it; or by the very file that the rule's path was at start. */
+static bool unix_rule_allows(const struct unix_rule *rule, const struct unix_target *target)
+{
+    if (!unix_rule_covers(rule, target->name, target->name_len))
+        return false;
+    if (rule->kind == UNIX_PATH && rule->inode != 0 && rule->inode == target->inode && rule->device == target->device)
+        return true;
+    return target->bound[0] == 0 || unix_rule_covers(rule, target->bound, strlen(target->bound));
+}
+
+static bool unix_rule_denies(const struct unix_rule *rule, const struct unix_target *target)
+{
+    return unix_rule_covers(rule, target->name, target->name_len) ||
+           (target->bound[0] != 0 && unix_rule_covers(rule, target->bound, strlen(target->bound))) ||
+           (rule->kind == UNIX_PATH && rule->inode != 0 && rule->inode == target->inode && rule->device == target->device);
 }
 
 /* A unix socket: what the sandbox bound is inside; anything else takes a rule. */
@@ -2353,14 +2439,14 @@ static struct decision decide_unix(const struct unix_target *target)
     struct decision decision = {VERDICT_DENY, EACCES, -1};
 
     for (size_t i = 0; i < policy.n_unix_rules; i++)
-        if (policy.unix_rules[i].list == LIST_DENY && unix_rule_covers(&policy.unix_rules[i], target->name)) {
+        if (policy.unix_rules[i].list == LIST_DENY && unix_rule_denies(&policy.unix_rules[i], target)) {
             decision.rule = policy.unix_rules[i].tag;
             return decision;
         }
     if (target->holder == HELD_INSIDE)
         decision.verdict = VERDICT_ALLOW;
     for (size_t i = 0; i < policy.n_unix_rules && decision.verdict == VERDICT_DENY; i++)
-        if (policy.unix_rules[i].list == LIST_ALLOW && unix_rule_covers(&policy.unix_rules[i], target->name)) {
+        if (policy.unix_rules[i].list == LIST_ALLOW && unix_rule_allows(&policy.unix_rules[i], target)) {
             decision.verdict = VERDICT_ALLOW;
             decision.rule = policy.unix_rules[i].tag;
         }
@@ -2427,6 +2513,8 @@ static struct decision decide_bind(const struct destination *to, bool listens)
     if (decision.rule >= 0)
         return decision;
     decision.rule = policy_find(LIST_BIND, to->protocol, to->addr, to->port);
+    if (decision.rule >= 0 && to->dual && policy_find(LIST_BIND, to->protocol, (struct ip_addr){0, 0, 4}, to->port) < 0)
+        decision.rule = -1; /* :: takes IPv4's, too */
     if (decision.rule >= 0 || (to->port == 0 && !listens))
         decision.verdict = VERDICT_ALLOW;
     return decision;
@@ -2523,8 +2611,10 @@ static void signal_thread(const struct request *r, int sig)
 /* One try to connect a stream socket, which never waits. 0, -EINPROGRESS (begun now), -EALREADY (begun before), -errno. The
  * result of a connection that was begun before is taken by connecting again: SO_ERROR would leave the socket's state
  * behind. On loopback that is at once. */
-static int connect_stream(struct request *r, bool blocks)
+static int connect_stream(struct request *r)
 {
+    bool blocks = pin_blocks(r->pin);
+
     if (blocks)
         pin_set_blocking(r->pin, false);
     int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
@@ -2553,6 +2643,7 @@ static struct outcome connect_unix(struct request *r)
     static struct creds ours;
     bool blocks = pin_blocks(r->pin);
 
+    own_add(r->pin); /* the kernel may bind it now (SO_PASSCRED) */
     if (r->to.kind != DESTINATION_UNIX)
         return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
     if (creds_read(getpid(), &ours) < 0 || creds_take(&ours, &unix_target.caller) < 0)
@@ -2574,9 +2665,8 @@ static struct outcome execute_connect(struct request *r)
         return connect_unix(r);
     if (!socket_is(r->kind, IPPROTO_TCP))
         return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
-    bool blocks = r->was_pending || pin_blocks(r->pin);
-    int result = connect_stream(r, blocks);
-    if (result == -EALREADY && blocks)
+    int result = connect_stream(r);
+    if (result == -EALREADY && (r->was_pending || pin_blocks(r->pin)))
         return (struct outcome){PEND, 0};
     return outcome_reply(result);
 }
@@ -2600,6 +2690,20 @@ static void batch_release(void)
 {
     while (batch.n_rights > 0)
         release(batch.rights[--batch.n_rights], (struct socket_kind){0, 0, 0});
+}
+
+/* Do what follows with the caller's own user, groups and capabilities, where ours would be seen or count: root's, on sockets
+ * that carry credentials. 0, or -EACCES; *ours is to be given to caller_leave then. */
+static bool caller_counts(const struct request *r)
+{
+    return !socket_is_ip(r->kind) && geteuid() == 0;
+}
+
+static int caller_enter(const struct request *r, struct creds *ours, struct creds *theirs)
+{
+    if (creds_read(getpid(), ours) < 0 || creds_read(r->tid, theirs) < 0 || !notify_valid(here.listener, r->id))
+        return -EACCES;
+    return creds_take(ours, theirs);
 }
 
 /* Send messages 0..n of the batch. How many were taken (of a stream: bytes), or -errno; never waits. */
@@ -2677,8 +2781,8 @@ static int64_t parse_send(const struct request *r, bool stream)
     if (stream || r->kind.domain == AF_UNIX)
         n = 1;
     int result = parse_messages(r, (size_t)n);
-    if (result == -EAGAIN)
-        result = parse_messages(r, 1);
+    if (result == -EAGAIN) /* the headers point to our memory by now */
+        result = parse_headers(r) > 0 ? parse_messages(r, 1) : -EFAULT;
     if (result == 0)
         result = parse_lengths(r);
     if (result < 0)
@@ -2763,6 +2867,7 @@ static struct outcome execute_send(struct request *r)
 
     if (r->was_pending && r->sent_bytes > 0 && pin_has_error(r->pin))
         return send_end(r, 0); /* the error is the next send's */
+    r->yields = false;
     for (unsigned round = 0;; round++) {
         int64_t n = parse_send(r, stream);
 
@@ -2782,7 +2887,17 @@ static struct outcome execute_send(struct request *r)
             n = telling < (size_t)n ? (int64_t)telling + 1 : n;
         }
         bool last = !stream || r->sent_bytes + batch.parts[0][0].iov_len + batch.parts[0][1].iov_len == batch.lengths[0];
+        static struct creds ours, theirs;
+        bool counts = caller_counts(r);
+        if (r->kind.domain == AF_UNIX)
+            own_add(r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+        if (counts && caller_enter(r, &ours, &theirs) < 0) {
+            batch_release();
+            return send_end(r, -EACCES);
+        }
         int64_t taken = send_batch(r, (size_t)n, last ? flags : (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE);
+        if (counts)
+            creds_restore(&ours, &theirs);
         batch_release();
         if (taken == -EAGAIN && send_may_wait(r))
             return (struct outcome){PEND, 0};
@@ -2793,8 +2908,9 @@ static struct outcome execute_send(struct request *r)
         struct outcome next = send_advance(r, (size_t)n, taken, stream);
         if (next.what != PEND)
             return next;
-        if (round == ROUNDS_MAX && send_may_wait(r))
-            return next; /* others have their turn; the socket takes more at once */
+        r->yields = round == ROUNDS_MAX;
+        if (r->yields) /* others have their turn */
+            return next;
     }
 }
 
@@ -2949,14 +3065,23 @@ static struct outcome call_listen(struct request *r)
             return outcome_reply(-errno);
         r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP};
         ip_addr_from_sockaddr(&r->address, &r->to.addr, &r->to.port);
+        r->to.dual = r->to.addr.version == 6 && ip_addr_is_unspecified(r->to.addr) &&
+                     sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
         struct decision decision = decide_bind(&r->to, true);
         tell_destination(r, &r->to, decision);
         if (decision.verdict == VERDICT_DENY)
             return outcome_reply(-decision.error);
-    } else if (socket_is_ip(r->kind) && kind_protocol(r->kind) == PROTOCOLS) {
-        return outcome_reply(-EACCES);
+    } else if (r->kind.domain != AF_UNIX && !(socket_is_ip(r->kind) && kind_protocol(r->kind) != PROTOCOLS)) {
+        return outcome_reply(r->kind.domain == AF_NETLINK ? -EOPNOTSUPP : -EACCES);
     }
-    return outcome_reply(sys_result(listen(r->pin, (int)r->args[1])));
+    static struct creds ours, theirs;
+    bool counts = caller_counts(r);
+    if (counts && caller_enter(r, &ours, &theirs) < 0)
+        return outcome_reply(-EACCES);
+    result = sys_result(listen(r->pin, (int)r->args[1]));
+    if (counts)
+        creds_restore(&ours, &theirs);
+    return outcome_reply(result);
 }
 
 static struct outcome call_send(struct request *r)
@@ -3069,8 +3194,8 @@ static struct outcome call_join(struct request *r)
         tell_destination(r, &r->to, decision);
         if (decision.verdict == VERDICT_DENY)
             return outcome_reply(-decision.error);
-    } else if (socket_is_ip(r->kind)) {
-        return outcome_reply(-EINVAL);
+    } else if (r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK) {
+        return outcome_reply(socket_is_ip(r->kind) ? -EINVAL : -EACCES);
     }
     return outcome_reply(sys_result(setsockopt(r->pin, level, option, value, (socklen_t)len)));
 }
@@ -3090,23 +3215,13 @@ static struct outcome call_setsockopt(struct request *r)
  * its own entries are, since we hold it open, and a look-up on a slow file system would hold everybody up. */
 static bool open_is_hosts(const struct request *r, int directory, const char *path)
 {
-    char base[48];
-    struct stat found, real, root, ours;
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = KERNEL_RESOLVE_CACHED};
+    static struct childpath walk;
+    struct stat found, real;
+    int begun = childpath_begin(&walk, r->tid, r->tid, directory, path);
+    int start CLOSE_FD = walk.start;
 
-    if (path[0] == '/')
-        snprintf(base, sizeof base, "/proc/%d/root", r->tid);
-    else if (directory == AT_FDCWD)
-        snprintf(base, sizeof base, "/proc/%d/cwd", r->tid);
-    else
-        snprintf(base, sizeof base, "/proc/%d/fd/%d", r->tid, directory);
-    int start CLOSE_FD = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (start < 0)
-        return false;
-    if (path[0] == '/' && fstat(start, &root) == 0 && stat("/", &ours) == 0 &&
-        (root.st_dev != ours.st_dev || root.st_ino != ours.st_ino))
-        how.resolve |= RESOLVE_IN_ROOT; /* it has a root of its own */
-    int file CLOSE_FD = sys_openat2(start, path, &how);
+    walk.how.resolve |= KERNEL_RESOLVE_CACHED;
+    int file CLOSE_FD = begun < 0 ? -1 : sys_openat2(start, walk.path, &walk.how);
     return file >= 0 && fstat(file, &found) == 0 && fstat(here.real_hosts, &real) == 0 && found.st_dev == real.st_dev &&
            found.st_ino == real.st_ino;
 }
@@ -3145,7 +3260,8 @@ static struct outcome call_on_others(struct request *r)
     process_status_read(r->tid, &status);
     bool self = pid == r->tid || pid == status.leader || (by_kind && pid == 0);
     bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && process_descends(pid, getpid()));
-    bool group = r->call == CALL_SIGNAL && pid < -1; /* a group of its own, or ours: we take no harm */
+    pid_t led = pid == 0 ? getpgid(status.leader) : -pid; /* a group that a process of ours leads holds no stranger */
+    bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && process_descends(led, getpid());
     if ((inside && !(by_kind && (int)r->args[0] != one)) || group)
         return (struct outcome){CONTINUE, 0};
     tell_refused(r, "another process", "");
@@ -3244,17 +3360,20 @@ static struct pending {
     struct request request;
     uint64_t cookie;  /* of a connecting socket: who else waits for it */
     uint16_t order;   /* its place in pending_order */
-    bool by_tick;     /* the socket's readiness says nothing: try again on the tick */
+    bool by_tick;     /* the socket's readiness says nothing: try again on the tick, ever more rarely */
+    uint64_t again;   /* when */
+    unsigned patience; /* until the next, in milliseconds */
 } pending[PENDING_MAX];
 
 static uint16_t pending_order[PENDING_MAX]; /* places in pending: those in use first */
 static size_t n_pending, n_pending_used; /* now, and at most so far */
+static size_t n_yielding;                /* how many wait for their turn only */
 static size_t n_joined;                  /* how many of them wait for another's connection */
 static size_t pending_turn;              /* where the next tick goes on */
 
-static void pending_watch(struct pending *p, int operation)
+static void pending_watch(struct pending *p, uint32_t events, int operation)
 {
-    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = (uint64_t)(p - pending)};
+    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)(p - pending)};
 
     if (epoll_ctl(here.epoll, operation, p->request.pin, &event) < 0)
         p->by_tick = true;
@@ -3273,12 +3392,13 @@ static void pending_add(struct request *r)
     uint64_t timeout = pin_send_timeout(r->pin);
     *p = (struct pending){.request = *r, .order = (uint16_t)n_pending++};
     n_joined += r->joined;
+    n_yielding += r->yields;
     p->request.was_pending = true;
     p->request.deadline = timeout ? now_ms() + timeout : 0;
     p->cookie = r->call == CALL_CONNECT && r->kind.domain != AF_UNIX ? pin_cookie(r->pin) : 0;
     p->by_tick = r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT);
     if (!p->by_tick)
-        pending_watch(p, EPOLL_CTL_ADD);
+        pending_watch(p, r->yields ? 0 : EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_ADD);
 }
 
 static void pending_remove(struct pending *p)
@@ -3286,6 +3406,7 @@ static void pending_remove(struct pending *p)
     uint16_t last = pending_order[--n_pending];
 
     n_joined -= p->request.joined;
+    n_yielding -= p->request.yields;
     pending_order[p->order] = last;
     pending_order[n_pending] = (uint16_t)(p - pending);
     pending[last].order = p->order;
@@ -3316,12 +3437,17 @@ static void pending_retry(struct pending *p)
     struct request *r = &p->request;
     size_t before = r->sent_bytes + r->sent_messages;
     uint64_t cookie = p->cookie;
-    struct outcome outcome = call_run(r);
 
+    n_yielding -= r->yields;
+    r->yields = false;
+    struct outcome outcome = call_run(r);
+    n_yielding += r->yields;
+    if (outcome.what == PEND && r->yields)
+        return;
     if (outcome.what == PEND) {
         p->by_tick = p->by_tick || (r->call != CALL_CONNECT && r->sent_bytes + r->sent_messages == before);
         if (!p->by_tick)
-            pending_watch(p, EPOLL_CTL_MOD);
+            pending_watch(p, EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_MOD);
         return;
     }
     pending_end(p, outcome);
@@ -3349,7 +3475,7 @@ static int pending_interruption(const struct pending *p)
         if (process_status_read(thread.leader, &leader) == 0 && (shared & ~leader.blocked) != 0 && leader.state != 'Z')
             return 0; /* the leader's */
         size_t waiting = 0;
-        for (size_t i = 0; i < n_pending; i++) {
+        for (size_t i = 0; i < n_pending && waiting < 2 && i < SIBLINGS_MAX; i++) {
             struct process_status other;
             pid_t tid = pending[pending_order[i]].request.tid;
 
@@ -3386,8 +3512,11 @@ static void pending_tick(struct pending *p, uint64_t now)
         pending_end(p, r->call == CALL_CONNECT ? outcome_reply(error) : send_end(r, error));
         return;
     }
-    if (p->by_tick)
+    if (p->by_tick && now >= p->again) {
+        p->patience = p->patience < PATIENCE_MAX ? 2 * p->patience + TICK_MS : PATIENCE_MAX;
+        p->again = now + p->patience;
         pending_retry(p);
+    }
 }
 
 static void pending_tick_some(void)
@@ -3395,7 +3524,7 @@ static void pending_tick_some(void)
     uint64_t now = now_ms();
     size_t looks = n_pending < TICK_ENTRIES ? n_pending : TICK_ENTRIES;
 
-    while (looks-- > 0 && n_pending > 0) {
+    while (looks-- > 0 && n_pending > 0 && now_ms() <= now + TICK_BUDGET_MS) {
         pending_turn = pending_turn == 0 || pending_turn > n_pending ? n_pending : pending_turn;
         pending_tick(&pending[pending_order[--pending_turn]], now);
     }
@@ -3426,7 +3555,8 @@ static void serve_notification(void)
         pending_add(&r);
         return;
     }
-    if (r.call == CALL_CONNECT && n_pending > 0 && r.address.any.sa_family == AF_UNSPEC && outcome.value == 0)
+    if (r.call == CALL_CONNECT && n_pending > 0 && r.address.any.sa_family == AF_UNSPEC && outcome.what == REPLY &&
+        outcome.value == 0 && socket_is_ip(r.kind))
         pending_end_joined(pin_cookie(r.pin), -EPIPE);
     reply(&r, outcome);
 }
@@ -3458,7 +3588,7 @@ static void serve_stop(int sig)
 {
     struct process_status status;
 
-    if (sig == SIGSTOP || getpgid(here.command) != getpgrp() ||
+    if (sig == SIGSTOP || settings.timeout > 0 || getpgid(here.command) != getpgrp() ||
         (tcgetpgrp(STDIN_FILENO) < 0 && tcgetpgrp(STDOUT_FILENO) < 0 && tcgetpgrp(STDERR_FILENO) < 0))
         return;
     raise(SIGSTOP);
@@ -3534,7 +3664,7 @@ static int serve(void)
         struct epoll_event events[EVENTS_AT_ONCE];
         int wait = serve_time(&deadline, &expired);
 
-        if (children == CHILDREN_MORE)
+        if (children == CHILDREN_MORE || n_yielding > 0)
             wait = 0;
         else if (n_pending > 0 && (wait < 0 || wait > TICK_MS))
             wait = TICK_MS;
@@ -3544,6 +3674,9 @@ static int serve(void)
             ended = ended || events[i].data.u64 == EVENT_SIGNALS;
             serve_event(&events[i]);
         }
+        for (size_t i = n_pending; i-- > 0 && n_yielding > 0;)
+            if (i < n_pending && pending[pending_order[i]].request.yields)
+                pending_retry(&pending[pending_order[i]]);
         if (ended)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)
@@ -3626,6 +3759,21 @@ static void files_close(struct slice path)
     settings.file_rules[settings.n_file_rules++] = (struct file_rule){copy, 0, KNOB_RIGHTS};
 }
 
+/* Octal escapes of /proc/self/mounts become what they stand for, in place. The length that is left. */
+static size_t unescape(char *text, size_t len)
+{
+    size_t to = 0;
+
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '\\' && i + 3 < len) {
+            text[to++] = (char)((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 | (text[i + 3] - '0'));
+            i += 3;
+        } else {
+            text[to++] = text[i];
+        }
+    return to;
+}
+
 /* What the kernel gives its owner to change, whatever his capabilities: a root command finds it closed, but for devices that
  * do no harm. What -w names is the user's wish. */
 static void files_close_knobs(void)
@@ -3649,7 +3797,7 @@ static void files_close_knobs(void)
         struct slice directory = slice_split(&line, ' '), kind = slice_split(&line, ' ');
         for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
             if (slice_is(kind, kinds[i]))
-                files_close(directory);
+                files_close((struct slice){directory.p, unescape((char *)(uintptr_t)directory.p, directory.len)});
     }
     for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
         settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], KNOB_RIGHTS, 0};
@@ -3700,6 +3848,7 @@ struct confinement {
     int ruleset;     /* Landlock's; < 0: none */
     int hosts_mount; /* what is to be seen as /etc/hosts; < 0: none */
     sigset_t mask;
+    void (*children)(int); /* what SIGCHLD did */
     pid_t parent;
     int listener;
     const char *failed; /* what, with error; NULL: nothing */
@@ -3744,6 +3893,7 @@ static int confine(void *argument)
     c->listener = sys_seccomp(SECCOMP_SET_MODE_FILTER, c->filter_flags, &program);
     if (confine_step(c, "install the filter", c->listener) < 0)
         _exit(EXIT_OURS);
+    signal(SIGCHLD, c->children);
     sigprocmask(SIG_SETMASK, &c->mask, NULL);
     execvp(c->argv[0], c->argv);
     c->failed = "";
@@ -4100,6 +4250,7 @@ static int run_command(char **argv)
     c.hosts_mount = main_prepare_hosts();
     main_prepare_environment();
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
+    settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads) < 0)
         die("cannot assemble the filter: it is too long");
     c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW | (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);
@@ -4107,6 +4258,7 @@ static int run_command(char **argv)
     for (size_t i = 0; i < ARRAY_LEN(caught); i++)
         sigaddset(&signals, caught[i]);
     sigprocmask(SIG_BLOCK, &signals, &c.mask);
+    c.children = signal(SIGCHLD, SIG_DFL); /* we wait for ours, also where we were started with it ignored */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_DUMPABLE, 0); /* our memory is nobody's, also where Landlock doesn't say so */
     here.command = confine_start(&c);
@@ -4124,7 +4276,8 @@ static int run_command(char **argv)
 /* The verdict on one destination, as `run` would give it. Returns whether it is allowed. */
 static bool explain_one(const struct rule *rule, enum protocol protocol)
 {
-    struct destination to = {DESTINATION_IP, protocol, rule->prefix.addr, rule->n_ports ? rule->ports[0].first : 0, false};
+    struct destination to = {.kind = DESTINATION_IP, .protocol = protocol, .addr = rule->prefix.addr,
+                             .port = rule->n_ports ? rule->ports[0].first : 0};
     struct decision decision = decide(&to);
     struct event event = {.operation = "explain"};
 
@@ -4158,9 +4311,19 @@ static int explain_command(char **destinations)
     return all ? 0 : 1;
 }
 
+/* What is closed of stdin, stdout and stderr must not become a descriptor of ours. */
+static void main_open_stdio(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
+            open("/", O_PATH | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
+
+    main_open_stdio();
 
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
         usage(STDOUT_FILENO);

@@ -31,6 +31,15 @@ static int caps_find(struct slice name)
     return -EINVAL;
 }
 
+/* Is this capability in force for the calling thread? */
+static bool caps_has(unsigned cap)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
+
+    return syscall(__NR_capget, &header, data) == 0 && data[cap / 32].effective >> cap % 32 & 1;
+}
+
 /* Of the calling thread's capabilities keep `permitted` (bits by number) at most, and `effective` of those in force. 0 or
  * -errno. */
 static int caps_limit(uint64_t permitted, uint64_t effective)

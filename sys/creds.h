@@ -6,6 +6,7 @@
 #include "process.h"
 
 #include <linux/capability.h>
+#include <sys/stat.h>
 
 enum { CREDS_GROUPS_MAX = 512 };
 
@@ -16,6 +17,18 @@ struct creds {
     uint32_t groups[CREDS_GROUPS_MAX];
     size_t n_groups;
 };
+
+/* Does a thread live in our user namespace? */
+static bool creds_same_namespace(pid_t tid)
+{
+    char link[40];
+    struct stat theirs, ours;
+
+    snprintf(link, sizeof link, "/proc/%d/ns/user", tid);
+    if (stat(link, &theirs) < 0)
+        return access("/proc/self/ns/user", F_OK) < 0; /* the kernel has none */
+    return stat("/proc/self/ns/user", &ours) == 0 && theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
 
 /* Read a thread's. 0; -E2BIG with more groups than that; -EACCES where the file system's differ from the effective ones,
  * which can't be taken together; other -errno. */
@@ -32,6 +45,8 @@ static int creds_read(pid_t tid, struct creds *creds)
     *creds = (struct creds){.uid = status.uid, .gid = status.gid, .capabilities = status.capabilities};
     if (process_field(text, "\nUid:\t", 10, 1) != status.uid || process_field(text, "\nGid:\t", 10, 1) != status.gid)
         return -EACCES;
+    if (!creds_same_namespace(tid))
+        creds->capabilities = 0; /* they count in its own user namespace only */
     const char *at = strstr(text, "\nGroups:\t");
     if (at == NULL)
         return -EINVAL;
@@ -70,27 +85,33 @@ static bool creds_same_groups(const struct creds *a, const struct creds *b)
     return a->n_groups == b->n_groups && memcmp(a->groups, b->groups, a->n_groups * sizeof *a->groups) == 0;
 }
 
-/* Back to our own. It can't fail: they are our real and saved ones. */
+/* Back to our own: they are our real and saved ones, so only memory can be missing. Then we end rather than go on as
+ * somebody else. */
 static void creds_restore(const struct creds *ours, const struct creds *theirs)
 {
+    int result = 0;
+
     if (theirs->uid != ours->uid)
-        syscall(__NR_setresuid, -1, ours->uid, -1);
-    creds_set_capabilities(ours->capabilities);
-    if (theirs->gid != ours->gid)
-        syscall(__NR_setresgid, -1, ours->gid, -1);
-    if (!creds_same_groups(ours, theirs))
-        creds_set_groups(ours);
+        result = sys_result(syscall(__NR_setresuid, -1, ours->uid, -1));
+    if (result == 0)
+        result = creds_set_capabilities(ours->capabilities);
+    if (result == 0 && theirs->gid != ours->gid)
+        result = sys_result(syscall(__NR_setresgid, -1, ours->gid, -1));
+    if (result == 0 && !creds_same_groups(ours, theirs))
+        result = creds_set_groups(ours);
+    if (result < 0)
+        _exit(EXIT_OURS);
 }
 
 /* Act with theirs: the calling thread's effective ones, past libc, until creds_restore; of their capabilities those that
  * are permitted to us. 0, or -errno with ours kept. */
 static int creds_take(const struct creds *ours, const struct creds *theirs)
 {
-    int result = 0;
+    int result = creds_same_groups(ours, theirs) ? 0 : creds_set_groups(theirs);
 
-    if (!creds_same_groups(ours, theirs))
-        result = creds_set_groups(theirs);
-    if (result == 0 && theirs->gid != ours->gid)
+    if (result < 0)
+        return result;
+    if (theirs->gid != ours->gid)
         result = sys_result(syscall(__NR_setresgid, -1, theirs->gid, -1));
     if (result == 0 && theirs->uid != ours->uid)
         result = sys_result(syscall(__NR_setresuid, -1, theirs->uid, -1));

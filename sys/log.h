@@ -45,6 +45,17 @@ static void text_add_json(struct text *text, const char *string)
     text_add(text, "\"");
 }
 
+/* A terminal would make us wait in the middle of a line: it is opened anew, in a mode that is ours alone. Bytes written; < 0:
+ * none. */
+static ssize_t log_write_terminal(int fd, const struct text *text)
+{
+    char path[40];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int own CLOSE_FD = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return own < 0 ? -1 : write(own, text->bytes, text->len);
+}
+
 /* Write the line whole, or not at all when the descriptor would make us wait. Regular files are taken not to. */
 static void log_write(struct log_file *file, struct text *text)
 {
@@ -58,7 +69,9 @@ static void log_write(struct log_file *file, struct text *text)
         struct stat status;
         if (fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode))
             n = write(file->fd, text->bytes, text->len);
-    } else if (n < 0 && n != -EPIPE && poll(&poll_for, 1, 0) == 1) { /* a terminal, or a kernel without the flag */
+    } else if (n < 0 && n != -EPIPE && isatty(file->fd)) {
+        n = log_write_terminal(file->fd, text);
+    } else if (n < 0 && n != -EPIPE && poll(&poll_for, 1, 0) == 1) { /* a kernel without the flag */
         n = write(file->fd, text->bytes, text->len);
     }
     if (n != (ssize_t)text->len)

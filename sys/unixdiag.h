@@ -10,13 +10,22 @@
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 
-enum { UNIXDIAG_ROOM = 32768, UNIXDIAG_NAME_MAX = 108 };
+enum { UNIXDIAG_ROOM = 32768, UNIXDIAG_NAME_MAX = 108, UNIXDIAG_LISTEN = 10 /* TCP_LISTEN */ };
 
 /* What a socket is looked for by: an abstract name, or where len is 0 an inode. */
 struct unixdiag_key {
     uint32_t device, inode;        /* as the kernel tells them: 32 bits of each */
     char name[UNIXDIAG_NAME_MAX];  /* with the NUL in front */
     size_t len;
+};
+
+/* A socket that was found. */
+struct unixdiag_socket {
+    uint64_t cookie;
+    int type;        /* SOCK_* */
+    bool listens;
+    const char *name; /* what it was bound by, not terminated; NULL: none */
+    size_t name_len;
 };
 
 /* The value of an attribute of one message; NULL when it has none. */
@@ -96,9 +105,23 @@ static int unixdiag_ask(int fd)
     return send(fd, &dump, sizeof dump, 0) < 0 ? -errno : 0;
 }
 
-/* Call `found` with the cookie of each socket that the key fits (NULL: of each socket), until it returns true. 1 when it
- * did, 0 when none made it, -errno when the kernel can't say (-ENOENT: it has no unix_diag). */
-static int unixdiag_each(const struct unixdiag_key *key, bool (*found)(uint64_t cookie))
+static struct unixdiag_socket unixdiag_describe(const struct nlmsghdr *message)
+{
+    const struct unix_diag_msg *told = NLMSG_DATA(message);
+    const struct nlattr *name = unixdiag_attribute(message, UNIX_DIAG_NAME);
+
+    return (struct unixdiag_socket){
+        .cookie = (uint64_t)told->udiag_cookie[1] << 32 | told->udiag_cookie[0],
+        .type = told->udiag_type,
+        .listens = told->udiag_state == UNIXDIAG_LISTEN,
+        .name = name ? (const char *)(name + 1) : NULL,
+        .name_len = name ? name->nla_len - sizeof *name : 0,
+    };
+}
+
+/* Call `found` with each socket that the key fits (NULL: with each socket). 0, or -errno when the kernel can't say (-ENOENT: it
+ * has no unix_diag). */
+static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const struct unixdiag_socket *))
 {
     static _Alignas(struct nlmsghdr) char room[UNIXDIAG_ROOM];
     int fd CLOSE_FD = sys_result(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
@@ -110,16 +133,14 @@ static int unixdiag_each(const struct unixdiag_key *key, bool (*found)(uint64_t 
             return -errno;
         size_t left = (size_t)n;
         for (struct nlmsghdr *m = (void *)room; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left)) {
-            const struct unix_diag_msg *socket_of = NLMSG_DATA(m);
-
             if (m->nlmsg_type == NLMSG_DONE)
                 return 0;
             if (m->nlmsg_type == NLMSG_ERROR)
                 return ((struct nlmsgerr *)NLMSG_DATA(m))->error;
-            if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY || (key != NULL && !unixdiag_matches(m, key)))
-                continue;
-            if (found((uint64_t)socket_of->udiag_cookie[1] << 32 | socket_of->udiag_cookie[0]))
-                return 1;
+            if (m->nlmsg_type == SOCK_DIAG_BY_FAMILY && (key == NULL || unixdiag_matches(m, key))) {
+                struct unixdiag_socket socket_of = unixdiag_describe(m);
+                found(&socket_of);
+            }
         }
     }
     return result;

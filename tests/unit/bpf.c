@@ -51,6 +51,7 @@ enum {
 
 /* aarch64's numbers are the generic ones (its asm/unistd.h); a system header may define them anew. */
 #define __ARCH_WANT_SYS_CLONE3
+#define __ARCH_WANT_NEW_STAT
 #include <asm-generic/unistd.h>
 
 enum {
