@@ -76,6 +76,7 @@ enum {
     EVENT_LISTENER = PENDING_MAX, /* epoll tags; lower ones are places in pending */
     EVENT_SIGNALS,
     TICK_MS = 20,
+    SWEEP_MS = 1000,     /* of sockets that we hold and nobody else does */
     TICK_ENTRIES = 64,
     TICK_BUDGET_MS = 2,  /* of one tick, before calls have their turn */
     PATIENCE_MAX = 1000,
@@ -171,6 +172,7 @@ struct settings {
     uint64_t kept_caps; /* beyond DEFAULT_CAPS */
     struct file_rule file_rules[FILE_RULES_MAX];
     size_t n_file_rules;
+    bool no_getfd;        /* sockets are made by us and handed in (pintable.h) */
     bool unprivileged;    /* we have no CAP_SYS_PTRACE */
     bool unscoped;        /* Landlock doesn't hold signals back: we do */
     bool restricts_files; /* -r or -w was given: nothing else is reached */
@@ -970,6 +972,12 @@ static void set_cwd(const char *value)
     settings.cwd = value;
 }
 
+static void set_no_getfd(const char *value)
+{
+    (void)value;
+    settings.no_getfd = true;
+}
+
 static void set_chroot(const char *value)
 {
     struct stat status;
@@ -1037,6 +1045,7 @@ static const struct option {
     {"--timeout", "TIME", set_timeout, "end the command after 10s, 5m, 2h: TERM, 2 s later KILL; exit 124"},
     {"--wait-all", NULL, set_wait_all, "wait for what the command leaves behind instead of killing it"},
     {"--keep-fd", "N", set_keep_fd, "hand descriptor N down; all others above 2 are closed"},
+    {"--no-getfd", NULL, set_no_getfd, "do without pidfd_getfd(2), as where a container refuses it"},
     {"--strict", NULL, set_strict, "refuse to run where the kernel lacks a protection (see check)"},
     {"-q", NULL, set_quiet, "no summary, no warnings"},
     {"-v", NULL, set_verbose, "write each denial to stderr, with the rule that would allow it"},
@@ -1418,6 +1427,13 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
     return true;
 }
 
+/* Does this row permit sockets that we have to make ourselves, to have them pinned? */
+static bool trap_makes_socket(const struct trap *trap)
+{
+    return settings.no_getfd && trap->number == NR_socket && trap->result == ALLOWED &&
+           !(trap->conditions[0].mask == UINT32_MAX && trap->conditions[0].value == AF_NETLINK);
+}
+
 /* The filter of this policy. leaders_table: the kernel can only read a leader's descriptors (no PIDFD_THREAD). */
 static int traps_assemble(struct bpf_program *program, enum machine machine, bool leaders_table)
 {
@@ -1431,7 +1447,7 @@ static int traps_assemble(struct bpf_program *program, enum machine machine, boo
         if (!trap_applies(&traps[i], leaders_table))
             continue;
         rows[n].number = number_on(traps[i].number, machine);
-        rows[n].result = traps[i].result;
+        rows[n].result = trap_makes_socket(&traps[i]) ? ASKED : traps[i].result;
         memcpy(rows[n].conditions, traps[i].conditions, sizeof rows[n].conditions);
         n++;
     }
@@ -1680,6 +1696,8 @@ static struct supervisor {
     int real_hosts; /* O_PATH, of the command's root; keeps its directory entries cached */
     void *hole;     /* our own memory that nobody can read: a payload's unreadable rest */
 } here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1}};
+
+static struct pintable table; /* of the sockets that we made, where we have to */
 
 static struct outcome outcome_reply(int64_t value)
 {
@@ -2140,7 +2158,7 @@ static int parse_messages(const struct request *r, size_t n)
     size_t needed = g.total;
     if (r->call == CALL_SENDTO && r->sent_bytes == 0 && r->args[2] <= UDP_PAYLOAD_MAX)
         gather(&g, batch.payload, r->args[1], r->args[2]);
-    ssize_t got = g.n == 0 ? 0 : sys_process_vm_readv(r->tid, g.local, g.n, g.remote, g.n);
+    ssize_t got = g.n == 0 ? 0 : child_readv(r->tid, g.local, g.n, g.remote, g.n);
     if (got == (ssize_t)g.total)
         batch.payload_read = r->call == CALL_SENDTO && r->sent_bytes == 0 && r->args[2] <= UDP_PAYLOAD_MAX;
     else if (got < (ssize_t)needed && needed > 0)
@@ -2746,7 +2764,7 @@ static size_t write_lengths(const struct request *r, size_t first, size_t n)
         local[i] = (struct iovec){&batch.messages[i].sent, sizeof(uint32_t)};
         remote[i] = (struct iovec){(void *)(uintptr_t)at, sizeof(uint32_t)};
     }
-    ssize_t told = n == 0 ? 0 : sys_process_vm_writev(r->tid, local, n, remote, n);
+    ssize_t told = n == 0 ? 0 : child_writev(r->tid, local, n, remote, n);
     return told < 0 ? 0 : (size_t)told / sizeof(uint32_t);
 }
 
@@ -3101,13 +3119,38 @@ static struct outcome call_send(struct request *r)
     return execute_send(r);
 }
 
+/* Make a permitted socket for the caller, with its own rights, and keep it pinned. */
+static struct outcome socket_make(struct request *r)
+{
+    static struct creds ours, theirs;
+    int flags = (int)r->args[1] & SOCK_CLOEXEC;
+    bool root = geteuid() == 0;
+
+    if (root && caller_enter(r, &ours, &theirs) < 0)
+        return outcome_reply(-EACCES);
+    int fd = sys_result(socket((int)r->args[0], (int)r->args[1] | SOCK_CLOEXEC, (int)r->args[2]));
+    if (root)
+        creds_restore(&ours, &theirs);
+    if (fd < 0)
+        return outcome_reply(fd);
+    int number = notify_add_fd(here.listener, r->id, fd, flags ? O_CLOEXEC : 0);
+    if (number < 0)
+        close(fd);
+    else if (pintable_add(&table, fd) < 0)
+        tell_refused(r, "one socket too many: it will be refused", "");
+    return outcome_reply(number);
+}
+
 /* A socket or pair that the filter doesn't let be: the kernel's own errno, and what would permit it. */
 static struct outcome call_socket(struct request *r)
 {
     int domain = (int)r->args[0], type = (int)r->args[1] & ~(SOCK_CLOEXEC | SOCK_NONBLOCK), protocol = (int)r->args[2];
     bool ip = domain == AF_INET || domain == AF_INET6, pair = r->number == number_on(NR_socketpair, MACHINE_OURS);
     char subject[64];
+    const struct trap *trap = trap_of(r->number, r->args);
 
+    if (trap != NULL && trap_makes_socket(trap))
+        return socket_make(r);
     bool ping = !pair && call_makes_ping(domain, (int)r->args[1], protocol);
     if (ping || (!pair && call_makes_probe(domain, (int)r->args[1], protocol)))
         return socket_stand_in(r, ping);
@@ -3350,6 +3393,9 @@ static void reply(struct request *r, struct outcome outcome)
         lost_keep(r, outcome.value);
     if (r->broken_pipe && !here.killable)
         signal_thread(r, SIGPIPE);
+    if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
+        (r->call == CALL_CONNECT || r->call == CALL_LISTEN) && r->address.any.sa_family != AF_UNSPEC)
+        pintable_drop(&table, r->pin); /* a pin would delay its FIN, and keep its port */
     release(r->pin, r->kind);
     r->pin = -1;
 }
@@ -3654,7 +3700,7 @@ static void serve_event(const struct epoll_event *event)
 /* Serve until the command has ended (--wait-all: until all have). Its exit status, or 124. */
 static int serve(void)
 {
-    uint64_t deadline = settings.timeout ? now_ms() + settings.timeout * 1000ull : 0, next_tick = 0;
+    uint64_t deadline = settings.timeout ? now_ms() + settings.timeout * 1000ull : 0, next_tick = 0, next_sweep = 0;
     bool expired = false;
     pid_t group = here.command;
     int status = -1;
@@ -3668,6 +3714,8 @@ static int serve(void)
             wait = 0;
         else if (n_pending > 0 && (wait < 0 || wait > TICK_MS))
             wait = TICK_MS;
+        else if (table.n > 0 && (wait < 0 || wait > SWEEP_MS))
+            wait = SWEEP_MS;
         int n = epoll_wait(here.epoll, events, EVENTS_AT_ONCE, wait);
         bool ended = children == CHILDREN_MORE;
         for (int i = 0; i < n; i++) {
@@ -3681,6 +3729,10 @@ static int serve(void)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)
             status = EXIT_OURS; /* can't be: the command is our child */
+        if (table.n > 0 && now_ms() >= next_sweep) {
+            pintable_sweep(&table);
+            next_sweep = now_ms() + SWEEP_MS;
+        }
         if (n_pending > 0 && now_ms() >= next_tick) {
             pending_tick_some();
             next_tick = now_ms() + TICK_MS;
@@ -4027,10 +4079,10 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
         {"Linux 5.10 or later", old ? MISSING : ACTIVE, "older kernels lack calls that sandlock needs"},
         {"seccomp notifications", f->notify ? ACTIVE : MISSING,
          "nothing can be decided; CONFIG_SECCOMP_FILTER, or a seccomp profile that permits seccomp(2)"},
-        {"reading the command's memory", f->vm_read ? ACTIVE : MISSING,
-         "no address can be read; a profile that permits process_vm_readv(2), or CAP_SYS_PTRACE"},
-        {"pinning sockets", f->getfd ? ACTIVE : MISSING,
-         "no socket can be held; a profile that permits pidfd_getfd(2), or CAP_SYS_PTRACE"},
+        {"reading the command's memory", f->vm_read ? ACTIVE : f->proc ? DEGRADED : MISSING,
+         "addresses are read by /proc/PID/mem; a profile that permits process_vm_readv(2), or CAP_SYS_PTRACE"},
+        {"pinning sockets", f->getfd ? ACTIVE : f->proc ? DEGRADED : MISSING,
+         "sandlock makes the sockets and hands them in; a profile that permits pidfd_getfd(2), or CAP_SYS_PTRACE"},
         {"Yama's ptrace_scope", f->yama == 3 || (f->yama == 2 && !root) ? MISSING : ACTIVE,
          "processes may not be looked into; kernel.yama.ptrace_scope of 0 or 1"},
         {"Landlock for TCP (ABI 4)", f->landlock >= 4 ? ACTIVE : DEGRADED, "no second wall behind connect and bind"},
@@ -4246,12 +4298,14 @@ static int run_command(char **argv)
     here.killable = features.killable;
     here.proc = features.proc;
     here.pins.by_thread = features.threads;
+    settings.no_getfd = settings.no_getfd || !features.getfd;
+    here.pins.table = settings.no_getfd ? &table : NULL;
     c.ruleset = files_prepare(features.landlock);
     c.hosts_mount = main_prepare_hosts();
     main_prepare_environment();
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
     settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
-    if (traps_assemble(&filter, MACHINE_OURS, !features.threads) < 0)
+    if (traps_assemble(&filter, MACHINE_OURS, !features.threads || settings.no_getfd) < 0)
         die("cannot assemble the filter: it is too long");
     c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW | (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);
     sigemptyset(&signals);

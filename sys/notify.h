@@ -72,6 +72,53 @@ static int notify_stay_near(int listener)
     return sys_ioctl(listener, KERNEL_NOTIF_SET_FLAGS, KERNEL_NOTIF_SYNC_WAKE_UP);
 }
 
+/* The same bytes by /proc/TID/mem, where process_vm_readv(2) and process_vm_writev(2) are refused. Bytes copied or -errno. */
+static ssize_t child_copy_by_proc(pid_t tid, const struct iovec *local, size_t locals, const struct iovec *remote,
+                                  size_t remotes, bool writes)
+{
+    char path[40];
+    size_t piece = 0, used = 0, total = 0; /* of local: which, how far into it */
+
+    snprintf(path, sizeof path, "/proc/%d/mem", tid);
+    int fd CLOSE_FD = open(path, (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    for (size_t i = 0; i < remotes; i++)
+        for (size_t done = 0; done < remote[i].iov_len && piece < locals;) {
+            size_t left = remote[i].iov_len - done, room = local[piece].iov_len - used, len = left < room ? left : room;
+            char *ours = (char *)local[piece].iov_base + used;
+            off_t theirs = (off_t)((uintptr_t)remote[i].iov_base + done);
+            ssize_t n = writes ? pwrite(fd, ours, len, theirs) : pread(fd, ours, len, theirs);
+
+            if (n <= 0)
+                return total > 0 ? (ssize_t)total : -EFAULT;
+            done += (size_t)n;
+            used += (size_t)n;
+            total += (size_t)n;
+            if (used == local[piece].iov_len) {
+                piece++;
+                used = 0;
+            }
+        }
+    return (ssize_t)total;
+}
+
+/* process_vm_readv(2), or what stands in for it. Bytes read (fewer when the rest can't be) or -errno. */
+static ssize_t child_readv(pid_t tid, const struct iovec *local, size_t locals, const struct iovec *remote, size_t remotes)
+{
+    ssize_t n = sys_process_vm_readv(tid, local, locals, remote, remotes);
+
+    return n == -EPERM || n == -ENOSYS ? child_copy_by_proc(tid, local, locals, remote, remotes, false) : n;
+}
+
+/* process_vm_writev(2), or what stands in for it. Bytes written or -errno. */
+static ssize_t child_writev(pid_t tid, const struct iovec *local, size_t locals, const struct iovec *remote, size_t remotes)
+{
+    ssize_t n = sys_process_vm_writev(tid, local, locals, remote, remotes);
+
+    return n == -EPERM || n == -ENOSYS ? child_copy_by_proc(tid, local, locals, remote, remotes, true) : n;
+}
+
 /* Copy len bytes at a child's address. 0; -EFAULT when any of them can't be read; other -errno. */
 static int child_read(pid_t tid, uint64_t address, void *to, size_t len)
 {
@@ -79,7 +126,7 @@ static int child_read(pid_t tid, uint64_t address, void *to, size_t len)
 
     if (len == 0)
         return 0;
-    ssize_t n = sys_process_vm_readv(tid, &local, 1, &remote, 1);
+    ssize_t n = child_readv(tid, &local, 1, &remote, 1);
     if (n < 0)
         return (int)n;
     return (size_t)n == len ? 0 : -EFAULT;
@@ -132,7 +179,7 @@ static ssize_t child_gather(pid_t tid, const struct iovec *vector, size_t count,
             skip = 0;
         }
         struct iovec local = {(char *)to + done, want};
-        ssize_t n = want == 0 ? 0 : sys_process_vm_readv(tid, &local, 1, remote, pieces);
+        ssize_t n = want == 0 ? 0 : child_readv(tid, &local, 1, remote, pieces);
         if (n < 0)
             return done > 0 ? (ssize_t)done : n;
         done += (size_t)n;

@@ -1,8 +1,9 @@
-/* pin.h - our own reference to a child's descriptor (pidfd_open(2), pidfd_getfd(2)) */
+/* pin.h - our own reference to a child's descriptor (pidfd_open(2), pidfd_getfd(2); or pintable.h) */
 #ifndef PIN_H
 #define PIN_H
 
 #include "kernel.h"
+#include "pintable.h"
 #include "process.h"
 
 #include <netinet/in.h>
@@ -19,6 +20,7 @@ struct pin_slot {
 
 struct pin_cache {
     bool by_thread; /* PIDFD_THREAD exists: the thread's own descriptor table is read */
+    struct pintable *table; /* not NULL: sockets are found there, since the kernel refuses pidfd_getfd */
     struct pin_slot slots[PIN_SLOTS];
 };
 
@@ -54,6 +56,8 @@ static int pin_pidfd(struct pin_cache *cache, pid_t tid, bool fresh)
  * when the thread is gone; other -errno. */
 static int pin_take(struct pin_cache *cache, pid_t tid, int fd)
 {
+    if (cache->table != NULL)
+        return pintable_take(cache->table, tid, fd);
     for (int fresh = 0;; fresh++) {
         int pidfd = pin_pidfd(cache, tid, fresh);
 
@@ -64,7 +68,6 @@ static int pin_take(struct pin_cache *cache, pid_t tid, int fd)
             return pin;
     }
 }
-
 
 /* What a pinned socket is. IP: the protocol says it all (raw sockets don't exist inside). Others: the type does. */
 struct socket_kind {
