@@ -297,7 +297,7 @@ vm_test() {
     [ $# -gt 0 ] || set -- 5.10 6.1 6.12 7
     into=build/vm/$machine
     build "$machine" "$into/sandlock"
-    build_programs tests tests/unit tests/attack tests/fuzz
+    build_programs tests tests/unit tests/attack
     sh tests/vm/run.sh "$machine" "$@"
 }
 
