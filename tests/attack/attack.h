@@ -165,10 +165,10 @@ static UNUSED socklen_t at_unix(struct sockaddr_un *a, const char *name)
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (name[0] != '@'));
 }
 
-/* $ATTACK_DIR/name. The caller's until the next call. */
+/* $ATTACK_DIR/name. The calling thread's until its next call. */
 static UNUSED const char *in_dir(const char *name)
 {
-    static char path[200];
+    static __thread char path[200];
     const char *dir = getenv("ATTACK_DIR");
 
     snprintf(path, sizeof path, "%s/%s", dir ? dir : ".", name);

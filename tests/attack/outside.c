@@ -1,7 +1,8 @@
 /* outside - hold the victims, run one attack, and say what arrived
  *
- * usage: outside [-q] [-u UID] [-d] [-i] [-k] [-n] [-s KIND] [--] CMD [ARG...]
+ * usage: outside [-q] [-w] [-u UID] [-d] [-i] [-k] [-n] [-s KIND] [--] CMD [ARG...]
  *   -q       print only the first word, the rest goes to stderr
+ *   -w       CMD is to win: a race has all its time, and the first arrival ends it
  *   -u UID   run CMD as this user and group, without others
  *   -d       nothing is permitted: 127.0.0.1 is a victim as well
  *   -i       leave sockets open for CMD (attack.h)
@@ -33,7 +34,7 @@ static unsigned arrivals;
 
 static struct options {
     uid_t uid;
-    bool quiet, as_user, deny_all, leak, kill, names;
+    bool quiet, wins, as_user, deny_all, leak, kill, names;
     const char *stdin_kind;
 } options;
 
@@ -152,6 +153,12 @@ static void victims_open(void)
     }
 }
 
+/* Is what arrived all that has to be known? */
+static bool has_seen_enough(void)
+{
+    return arrivals >= ENOUGH || (options.wins && arrivals > 0);
+}
+
 static void arrived(const struct victim *v, const char *text, ssize_t len)
 {
     char line[160];
@@ -207,7 +214,7 @@ static void victim_serve(struct victim *v)
                 permitted_keep(s);
                 continue;
             }
-            n = arrivals < ENOUGH && poll(&said, 1, 50) > 0 ? recv(s, text, sizeof text, MSG_DONTWAIT) : 0;
+            n = !has_seen_enough() && poll(&said, 1, 50) > 0 ? recv(s, text, sizeof text, MSG_DONTWAIT) : 0;
             close(s);
         }
         arrived(v, text, n);
@@ -355,7 +362,7 @@ static void watch(pid_t pid, int output, char *line, size_t room)
     size_t used = 0;
     bool ended = false, killed = false;
 
-    while (!ended && now() - began < PATIENCE && arrivals < ENOUGH) {
+    while (!ended && now() - began < PATIENCE && !has_seen_enough()) {
         for (size_t i = 0; i < n_victims; i++)
             polled[i] = (struct pollfd){victims[i].fd, POLLIN, 0};
         polled[n_victims] = (struct pollfd){output, POLLIN, 0};
@@ -413,9 +420,10 @@ static char **options_read(int argc, char **argv)
     int c;
 
     options.uid = geteuid();
-    while ((c = getopt(argc, argv, "+qu:dikns:")) != -1)
+    while ((c = getopt(argc, argv, "+qwu:dikns:")) != -1)
         switch (c) {
         case 'q': options.quiet = true; break;
+        case 'w': options.wins = true; break;
         case 'u': options.uid = (uid_t)atoi(optarg); break;
         case 'd': options.deny_all = true; break;
         case 'i': options.leak = true; break;
@@ -438,6 +446,8 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--euid") == 0)
         return geteuid() == 0 ? 0 : EPERM; /* row 35: the set-user-id copy of this program */
     char **command = options_read(argc, argv);
+    if (options.wins)
+        setenv("ATTACK_SECONDS", "30", 1);
     syscall(__NR_close_range, 3u, ~0u, 0u); /* what we were handed is not part of the test */
     signal(SIGPIPE, SIG_IGN);
     dir_make();
@@ -448,7 +458,7 @@ int main(int argc, char **argv)
     pid_t pid = command_start(command, output[1]);
     close(output[1]);
     watch(pid, output[0], line, sizeof line);
-    if (arrivals >= ENOUGH || strncmp(line, "broken: no end", 14) == 0)
+    if (has_seen_enough() || strncmp(line, "broken: no end", 14) == 0)
         kill(-pid, SIGKILL);
     waitpid(pid, &status, 0);
     kill(-pid, SIGKILL); /* what a killed supervisor left behind */

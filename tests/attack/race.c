@@ -10,7 +10,9 @@
 #include <pthread.h>
 #include <sched.h>
 
+/* A race takes SECONDS, or $ATTACK_SECONDS; longer where one of the two sides hasn't had its turns by then. */
 #define SECONDS 0.25
+enum { PATIENCE = 30, SWAPS = 20 };
 
 /* All that the racing side touches; one page that a fork can share. */
 static struct race {
@@ -23,6 +25,7 @@ static struct race {
     struct iovec payload;
     struct sockaddr_in good, bad;
     int slot, benign, real; /* descriptors: the one that is used, and the two it alternates between */
+    unsigned long swaps;
     bool stop;
 } *race;
 
@@ -59,17 +62,17 @@ static void swap_family(void)
     setsockopt(race->slot, IPPROTO_IPV6, IPV6_ADDRFORM, &family, sizeof family);
 }
 
+/* The link leads to the victim, then to our own; it is always there. */
 static void swap_link(void)
 {
-    char own[200], victim[200];
+    static const char *const targets[] = {"victim.stream", "own.stream"};
+    char link[200], next[200];
 
-    snprintf(own, sizeof own, "%s", in_dir("own.stream"));
-    snprintf(victim, sizeof victim, "%s", in_dir("victim.stream"));
-    for (int i = 0; i < 2; i++) {
-        unlink(in_dir("link"));
-        if (symlink(i ? victim : own, in_dir("link")) < 0)
-            return;
-    }
+    snprintf(link, sizeof link, "%s", in_dir("link"));
+    snprintf(next, sizeof next, "%s", in_dir("node"));
+    for (size_t i = 0; i < COUNT(targets); i++)
+        if (symlink(targets[i], next) < 0 || rename(next, link) < 0)
+            broken("cannot lead a link to %s: %s", targets[i], strerror(errno));
 }
 
 static int fresh(int family, int type)
@@ -273,6 +276,12 @@ static void ready_unix_path(void)
     ready_unix(SOCK_STREAM, own, victim);
 }
 
+static void ready_unix_link(void)
+{
+    ready_unix_path();
+    swap_link();
+}
+
 static void ready_unix_abstract(void)
 {
     ready_unix(SOCK_STREAM, "@sandlock-my-own.stream", "@" VICTIM_UNIX ".stream");
@@ -307,15 +316,17 @@ static const struct kind {
     {"fd-tcp-sendto", ready_tcp_udp, call_sendto, swap_descriptor, false},
     {"addrform", ready_addrform, call_addrform, swap_family, true},
     {"unix-path", ready_unix_path, call_unix, swap_unix, true},
-    {"unix-link", ready_unix_path, call_unix_link, swap_link, true},
+    {"unix-link", ready_unix_link, call_unix_link, swap_link, true},
     {"unix-abstract", ready_unix_abstract, call_unix, swap_unix, true},
     {"unix-dgram", ready_unix_dgram, call_unix_dgram, swap_unix, true},
 };
 
 static int swap_forever(void *kind)
 {
-    while (!__atomic_load_n(&race->stop, __ATOMIC_SEQ_CST))
+    while (!__atomic_load_n(&race->stop, __ATOMIC_SEQ_CST)) {
         ((const struct kind *)kind)->swap();
+        __atomic_add_fetch(&race->swaps, 1, __ATOMIC_SEQ_CST);
+    }
     return 0;
 }
 
@@ -360,6 +371,16 @@ static void race_init(void)
     race->messages[0].msg_hdr = race->messages[1].msg_hdr = race->message;
 }
 
+/* Whether the race may go on: its time isn't up, or on a busy machine one side has hardly run. */
+static bool goes_on(const struct kind *kind, double began, unsigned long done)
+{
+    const char *text = getenv("ATTACK_SECONDS");
+    double seconds = text ? atof(text) : SECONDS, past = now() - began;
+    bool fair = __atomic_load_n(&race->swaps, __ATOMIC_SEQ_CST) >= SWAPS && (done > 0 || !kind->permitted_half);
+
+    return past < seconds || (!fair && past < PATIENCE);
+}
+
 int main(int argc, char **argv)
 {
     const struct kind *kind = NULL;
@@ -376,7 +397,7 @@ int main(int argc, char **argv)
         kind->ready();
     if (!start(kind, argv[2], &child))
         return attack_done();
-    for (double end = now() + SECONDS; now() < end; calls++) {
+    for (double began = now(); goes_on(kind, began, done); calls++) {
         if (kind->call() >= 0)
             done++;
         else
@@ -385,6 +406,8 @@ int main(int argc, char **argv)
     race->stop = true;
     if (child > 0)
         kill(child, SIGKILL);
+    if (race->swaps < SWAPS)
+        broken("the other side had only %lu turns", race->swaps);
     if (kind->permitted_half && done == 0)
         broken("of %lu calls none succeeded: %s", calls, strerror(errno));
     answer("%lu calls, %lu succeeded, %lu ECONNREFUSED", calls, done, refused);
