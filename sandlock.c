@@ -2997,6 +2997,8 @@ static struct outcome socket_stand_in(struct request *r, bool ping)
         return outcome_reply(-EACCES);
     if (!ping)
         stand_ins[stand_in_turn++ % STAND_INS_MAX] = pin_cookie(r->pin);
+    if (settings.no_getfd)
+        pintable_add(&table, fcntl(r->pin, F_DUPFD_CLOEXEC, 0));
     return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, (uint32_t)r->args[1] & O_CLOEXEC));
 }
 
