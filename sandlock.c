@@ -1697,7 +1697,7 @@ static struct supervisor {
     void *hole;     /* our own memory that nobody can read: a payload's unreadable rest */
 } here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1}};
 
-static struct pintable table; /* of the sockets that we made, where we have to */
+static struct pintable made_sockets; /* the sockets that we made, where we have to */
 
 static struct outcome outcome_reply(int64_t value)
 {
@@ -2998,7 +2998,7 @@ static struct outcome socket_stand_in(struct request *r, bool ping)
     if (!ping)
         stand_ins[stand_in_turn++ % STAND_INS_MAX] = pin_cookie(r->pin);
     if (settings.no_getfd)
-        pintable_add(&table, fcntl(r->pin, F_DUPFD_CLOEXEC, 0));
+        pintable_add(&made_sockets, fcntl(r->pin, F_DUPFD_CLOEXEC, 0));
     return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, (uint32_t)r->args[1] & O_CLOEXEC));
 }
 
@@ -3138,7 +3138,7 @@ static struct outcome socket_make(struct request *r)
     int number = notify_add_fd(here.listener, r->id, fd, flags ? O_CLOEXEC : 0);
     if (number < 0)
         close(fd);
-    else if (pintable_add(&table, fd) < 0)
+    else if (pintable_add(&made_sockets, fd) < 0)
         tell_refused(r, "one socket too many: it will be refused", "");
     return outcome_reply(number);
 }
@@ -3397,7 +3397,7 @@ static void reply(struct request *r, struct outcome outcome)
         signal_thread(r, SIGPIPE);
     if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
         (r->call == CALL_CONNECT || r->call == CALL_LISTEN) && r->address.any.sa_family != AF_UNSPEC)
-        pintable_drop(&table, r->pin); /* a pin would delay its FIN, and keep its port */
+        pintable_drop(&made_sockets, r->pin); /* a pin would delay its FIN, and keep its port */
     release(r->pin, r->kind);
     r->pin = -1;
 }
@@ -3624,6 +3624,11 @@ static void serve_signal(const struct signalfd_siginfo *info)
 {
     struct process_status status;
 
+    if (info->ssi_signo == SIGHUP && info->ssi_code > 0 && getsid(0) == getpid()) {
+        signal_command(SIGHUP); /* the terminal is gone: the kernel tells the session's leader alone, as termios(3) has it */
+        signal_command(SIGCONT);
+        return;
+    }
     if (info->ssi_code > 0 || process_descends((pid_t)info->ssi_pid, getpid()))
         return;
     if (info->ssi_signo == SIGCONT && process_status_read(here.command, &status) == 0 && status.state != 'T')
@@ -3631,35 +3636,50 @@ static void serve_signal(const struct signalfd_siginfo *info)
     signal_command((int)info->ssi_signo);
 }
 
-/* The command was stopped. From the terminal (Ctrl-Z), our shell waits for us to stop as well. */
-static void serve_stop(int sig)
+/* The command was stopped, by Ctrl-Z or by itself. On a terminal our shell waits for us to stop as well (but a time limit goes
+ * on counting); when it lets us go on in the foreground, a command with a process group of its own (a shell) has the terminal
+ * again. false: we didn't stop. */
+static bool serve_stop(void)
 {
-    struct process_status status;
+    static const struct timespec no_wait;
+    sigset_t resumed;
+    int terminal = STDIN_FILENO;
 
-    if (sig == SIGSTOP || settings.timeout > 0 || getpgid(here.command) != getpgrp() ||
-        (tcgetpgrp(STDIN_FILENO) < 0 && tcgetpgrp(STDOUT_FILENO) < 0 && tcgetpgrp(STDERR_FILENO) < 0))
-        return;
+    while (terminal <= STDERR_FILENO && tcgetpgrp(terminal) < 0)
+        terminal++;
+    if (terminal > STDERR_FILENO || getsid(here.command) != getsid(0) || settings.timeout > 0)
+        return false;
+    pid_t group = getpgid(here.command);
+    bool had_terminal = tcgetpgrp(terminal) == group;
     raise(SIGSTOP);
-    if (process_status_read(here.command, &status) < 0 || status.state == 'T')
-        kill(here.command, SIGCONT);
+    if (had_terminal && tcgetpgrp(terminal) == getpgrp())
+        tcsetpgrp(terminal, group);
+    sigemptyset(&resumed);
+    sigaddset(&resumed, SIGCONT);
+    sigtimedwait(&resumed, NULL, &no_wait); /* what let us go on is not for the command as well */
+    return true;
 }
 
 /* Take exits and stops, a bounded number: a storm of them isn't to hold up the calls. Notes the command's exit in *status.
  * What is left: children, and perhaps more to take. */
 static enum children { CHILDREN_NONE, CHILDREN_LEFT, CHILDREN_MORE } serve_children(int *status)
 {
+    bool still_stopped = false; /* we were let go on, and the command was not */
+
     for (int taken = 0; taken < CHILDREN_AT_ONCE; taken++) {
         int how;
-        pid_t pid = waitpid(-1, &how, WNOHANG | WUNTRACED);
+        pid_t pid = waitpid(-1, &how, WNOHANG | WUNTRACED | WCONTINUED);
 
-        if (pid <= 0)
+        if (pid <= 0) {
+            if (still_stopped)
+                signal_command(SIGCONT);
             return pid == 0 || errno != ECHILD ? CHILDREN_LEFT : CHILDREN_NONE;
+        }
         if (pid != here.command)
             continue;
-        if (WIFSTOPPED(how)) {
-            serve_stop(WSTOPSIG(how));
+        still_stopped = WIFSTOPPED(how) && serve_stop();
+        if (WIFSTOPPED(how) || WIFCONTINUED(how))
             continue;
-        }
         *status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
         here.command = 0; /* its number may be another's by now */
     }
@@ -3716,7 +3736,7 @@ static int serve(void)
             wait = 0;
         else if (n_pending > 0 && (wait < 0 || wait > TICK_MS))
             wait = TICK_MS;
-        else if (table.n > 0 && (wait < 0 || wait > SWEEP_MS))
+        else if (made_sockets.n > 0 && (wait < 0 || wait > SWEEP_MS))
             wait = SWEEP_MS;
         int n = epoll_wait(here.epoll, events, EVENTS_AT_ONCE, wait);
         bool ended = children == CHILDREN_MORE;
@@ -3731,8 +3751,8 @@ static int serve(void)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)
             status = EXIT_OURS; /* can't be: the command is our child */
-        if (table.n > 0 && now_ms() >= next_sweep) {
-            pintable_sweep(&table);
+        if (made_sockets.n > 0 && now_ms() >= next_sweep) {
+            pintable_sweep(&made_sockets);
             next_sweep = now_ms() + SWEEP_MS;
         }
         if (n_pending > 0 && now_ms() >= next_tick) {
@@ -3985,12 +4005,13 @@ static pid_t confine_start(struct confinement *c)
     X(access) X(bind) X(brk) X(capget) X(capset) X(clock_gettime) X(clock_nanosleep) X(clone) X(close) X(connect)      \
     X(epoll_ctl) X(epoll_pwait) X(epoll_wait) X(exit) X(exit_group) X(faccessat) X(faccessat2) X(fcntl) X(fstat)       \
     X(fstatfs) X(futex) X(getdents64) X(getegid) X(geteuid) X(getgid) X(getpeername) X(getpgid) X(getpid) X(getppid)   \
-    X(getrandom) X(getsockname) X(getsockopt) X(gettid) X(getuid) X(ioctl) X(kill) X(listen) X(lseek) X(madvise)       \
-    X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open) X(openat) X(openat2) X(pidfd_getfd)     \
-    X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll) X(ppoll) X(prctl) X(process_vm_readv) X(process_vm_writev)     \
-    X(pwritev2) X(read) X(readlink) X(readlinkat) X(readv) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction)   \
-    X(rt_sigprocmask) X(rt_sigreturn) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid) X(setresuid)          \
-    X(setsockopt) X(socket) X(stat) X(tgkill) X(tkill) X(wait4) X(write) X(writev)
+    X(getrandom) X(getsid) X(getsockname) X(getsockopt) X(gettid) X(getuid) X(ioctl) X(kill) X(listen) X(lseek)        \
+    X(madvise) X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open) X(openat) X(openat2)         \
+    X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll) X(ppoll) X(prctl) X(pread64)                    \
+    X(process_vm_readv) X(process_vm_writev) X(pwrite64) X(pwritev2) X(read) X(readlink) X(readlinkat) X(readv)        \
+    X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait)     \
+    X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid) X(setresuid) X(setsockopt) X(socket) X(stat) X(tgkill)  \
+    X(tkill) X(wait4) X(write) X(writev)
 
 static const struct own_call {
     enum syscall_number number;
@@ -4029,7 +4050,7 @@ static void own_confine(void)
 /* ---- the kernel's offers ---- */
 
 struct features {
-    bool notify, vm_read, getfd, threads, killable, near, proc;
+    bool nested, notify, vm_read, getfd, threads, killable, near, proc;
     int landlock, yama, major, minor;
 };
 
@@ -4037,6 +4058,22 @@ struct features {
 static bool filter_flag_known(unsigned long flags)
 {
     return sys_seccomp(SECCOMP_SET_MODE_FILTER, flags, NULL) == -EFAULT;
+}
+
+/* Has another supervisor the notifications already? The kernel says EBUSY to a second one. Tried by a child of its own, as
+ * a filter stays. */
+static bool features_nested(void)
+{
+    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {1, &allow};
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        _exit(sys_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) == -EBUSY);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 }
 
 static struct features features_ask(void)
@@ -4055,6 +4092,7 @@ static struct features features_ask(void)
     f.notify = notify_check_sizes() == 0;
     f.vm_read = child_read(getpid(), (uintptr_t)&byte, &copy, 1) == 0;
     f.getfd = copied >= 0;
+    f.nested = (!f.vm_read || !f.getfd) && features_nested();
     f.threads = pin_kernel_has_threads();
     f.killable = filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
     f.near = f.major > 6 || (f.major == 6 && f.minor >= 6);
@@ -4071,7 +4109,7 @@ struct offer {
     const char *lost; /* when it isn't active */
 };
 
-enum { OFFERS = 11 };
+enum { OFFERS = 12 };
 
 static void offers_of(const struct features *f, struct offer offers[OFFERS])
 {
@@ -4079,6 +4117,9 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
 
     const struct offer all[OFFERS] = {
         {"Linux 5.10 or later", old ? MISSING : ACTIVE, "older kernels lack calls that sandlock needs"},
+        {"no supervisor around this one", f->nested ? MISSING : ACTIVE,
+         "this is inside a sandbox already whose supervisor has the notifications (another sandlock?); the kernel gives "
+         "them to one only"},
         {"seccomp notifications", f->notify ? ACTIVE : MISSING,
          "nothing can be decided; CONFIG_SECCOMP_FILTER, or a seccomp profile that permits seccomp(2)"},
         {"reading the command's memory", f->vm_read ? ACTIVE : f->proc ? DEGRADED : MISSING,
@@ -4301,7 +4342,7 @@ static int run_command(char **argv)
     here.proc = features.proc;
     here.pins.by_thread = features.threads;
     settings.no_getfd = settings.no_getfd || !features.getfd;
-    here.pins.table = settings.no_getfd ? &table : NULL;
+    here.pins.table = settings.no_getfd ? &made_sockets : NULL;
     c.ruleset = files_prepare(features.landlock);
     c.hosts_mount = main_prepare_hosts();
     main_prepare_environment();

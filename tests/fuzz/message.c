@@ -452,9 +452,9 @@ static int fuzz_lowest_free(void)
 
     while (read(fuzz_closing[0], &fd, sizeof fd) == sizeof fd)
         close(fd);
-    if (unix_target.inode >= 0)
-        close(unix_target.inode);
-    unix_target.inode = -1;
+    if (unix_inode >= 0)
+        close(unix_inode);
+    unix_inode = -1;
     fd = dup(fuzz_closing[0]);
     close(fd);
     return fd;

@@ -101,7 +101,8 @@ static bool fuzz_denied(enum protocol protocol, struct ip_addr addr, uint16_t po
 /* The verdict on one destination is what the rules say, each looked at. */
 static void fuzz_decide(enum protocol protocol, struct ip_addr addr, uint16_t port)
 {
-    struct destination to = {DESTINATION_IP, protocol, addr, protocol == PROTOCOL_ICMP ? 0 : port, false};
+    struct destination to = {
+        .kind = DESTINATION_IP, .protocol = protocol, .addr = addr, .port = protocol == PROTOCOL_ICMP ? 0 : port};
     bool allowed = policy.any[LIST_ALLOW] ? fuzz_listed(LIST_ALLOW, protocol, addr, to.port) : policy.any[LIST_DENY];
     bool expected = allowed && !fuzz_denied(protocol, addr, to.port);
     struct decision decision = decide(&to);
@@ -144,13 +145,16 @@ static void fuzz_policy(void)
     for (size_t i = 0; fuzz_read_rules() && i < fuzz_n_rules && i < RULES_LOOKED_AT; i++)
         fuzz_decide_around(&fuzz_rules[i]);
     for (size_t i = 0; i < policy.n_unix_rules; i++) {
-        struct unix_target target = {.inode = -1, .holder = HELD_OUTSIDE};
+        static struct unix_target target;
+
+        target = (struct unix_target){.holder = HELD_OUTSIDE};
 
         assert(policy.unix_rules[i].kind == UNIX_ANY || policy.unix_rules[i].text != NULL);
         if (policy.unix_rules[i].kind == UNIX_PATH)
             snprintf(target.name, sizeof target.name, "%s", policy.unix_rules[i].text);
         if (policy.unix_rules[i].kind == UNIX_ABSTRACT)
             snprintf(target.name, sizeof target.name, "@%s", policy.unix_rules[i].text);
+        target.name_len = strlen(target.name);
         if (target.name[0] != 0 && policy.unix_rules[i].list == LIST_ALLOW && !policy.any[LIST_DENY])
             decide_unix(&target);
     }
