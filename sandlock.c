@@ -55,6 +55,8 @@ enum {
     HARMLESS_MAX = 16,
     KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
     STAND_INS_MAX = 64,
+    ASK_CHEAP_US = 1000,
+    LATER = -KERNEL_ERESTARTSYS, /* ours alone: no errno of a caller's */
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ADDRESS_MAX = 128,         /* sizeof(struct sockaddr_storage): the kernel's own limit */
     VECTOR_MAX = 1024,         /* UIO_MAXIOV, for iovec and sendmmsg's vector alike */
@@ -1375,7 +1377,7 @@ static const struct trap {
     REFUSED_IOCTL(0xAA00 /* USERFAULTFD_IOC_NEW */, GROUP_USERFAULTFD),
     REFUSED(NR_userfaultfd, GROUP_USERFAULTFD),
     REFUSED_IOCTL(0x400454CA /* TUNSETIFF */, GROUP_INTERFACES),
-    REFUSED_IOCTL(0xAF01 /* VHOST_SET_OWNER */, GROUP_INTERFACES),
+    {NR_ioctl, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 1, 0xFF00, 0xAF00}}, NULL, GROUP_INTERFACES}, /* VHOST_* */
     {NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {{BPF_UNLIKE, 1, 0xFFFFFF00, 0x8900}}, NULL, GROUP_NONE},
     {NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {{BPF_EQUAL, 1, 0xFFFFFFF0, 0x8900}}, NULL, GROUP_NONE}, /* FIOSETOWN .. */
     PERMITTED_IOCTL(0x8910 /* SIOCGIFNAME */),
@@ -1871,11 +1873,26 @@ static void own_found(const struct unixdiag_socket *found)
     }
 }
 
+/* Asking takes long where there are many sockets; then it has a quarter of our time, and callers wait for their turn. */
+static uint64_t own_free_at; /* in microseconds, on the clock of now_us */
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void own_ask(const struct unixdiag_key *key, int type)
 {
+    uint64_t start = now_us();
+
     own_type = type;
     own_seen = own_stranger = false;
     int result = unixdiag_each(key, own_found);
+    uint64_t taken = now_us() - start;
+    own_free_at = taken < ASK_CHEAP_US ? 0 : start + 4 * taken;
     if (result < 0 || own_stranger)
         unix_target.holder = HELD_OUTSIDE;
     else
@@ -1935,12 +1952,14 @@ static int parse_unix_path(const struct request *r, const char *path)
     return 0;
 }
 
-/* Where a unix address leads. The address becomes one that leads there from where we are. 0 or -errno. */
+/* Where a unix address leads. The address becomes one that leads there from where we are. 0 or -errno; LATER: not now. */
 static int parse_unix(const struct request *r, union address *address, socklen_t *len)
 {
     size_t room = *len - offsetof(struct sockaddr_un, sun_path);
     struct unixdiag_key key = {.len = room};
 
+    if (own_free_at != 0 && now_us() < own_free_at)
+        return LATER;
     if (unix_inode >= 0)
         close(unix_inode);
     unix_inode = -1;
@@ -2898,7 +2917,7 @@ static struct outcome execute_send(struct request *r)
         }
         if (n < 0) {
             batch_release();
-            return send_end(r, n);
+            return n == LATER ? (struct outcome){PEND, 0} : send_end(r, n);
         }
         if (r->call == CALL_SENDMMSG) { /* the first whose length can't be told is the last that is sent */
             size_t telling = write_lengths(r, r->sent_messages, (size_t)n);
@@ -3033,6 +3052,8 @@ static struct outcome call_connect(struct request *r)
 
     if (again)
         return execute_connect(r);
+    if (result == LATER)
+        return (struct outcome){PEND, 0};
     if (result < 0)
         return outcome_reply(result);
     if (!notify_valid(here.listener, r->id))
@@ -3304,7 +3325,7 @@ static struct outcome call_on_others(struct request *r)
 
     process_status_read(r->tid, &status);
     bool self = pid == r->tid || pid == status.leader || (by_kind && pid == 0);
-    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && process_descends(pid, getpid()));
+    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && pid != here.closer.pid && process_descends(pid, getpid()));
     pid_t led = pid == 0 ? getpgid(status.leader) : -pid; /* a group that a process of ours leads holds no stranger */
     bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && process_descends(led, getpid());
     if ((inside && !(by_kind && (int)r->args[0] != one)) || group)
@@ -3958,8 +3979,10 @@ static int confine(void *argument)
     c->text = settings.cwd;
     if (settings.cwd != NULL && confine_step(c, "change to --cwd", sys_result(chdir(settings.cwd))) < 0)
         _exit(EXIT_OURS);
+    /* With CAP_SYS_CHROOT another chroot would lead out of ours. */
+    uint64_t kept = (DEFAULT_CAPS & ~(settings.chroot ? CAPS_BIT(CAP_SYS_CHROOT) : 0)) | settings.kept_caps;
     c->text = NULL;
-    if (confine_step(c, "give up capabilities", caps_keep(DEFAULT_CAPS | settings.kept_caps)) < 0)
+    if (confine_step(c, "give up capabilities", caps_keep(kept)) < 0)
         _exit(EXIT_OURS);
     if (confine_step(c, "set no_new_privs", sys_result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) < 0 ||
         (c->ruleset >= 0 && confine_step(c, "enter a Landlock domain", landlock_enter(c->ruleset)) < 0))
@@ -4109,7 +4132,7 @@ struct offer {
     const char *lost; /* when it isn't active */
 };
 
-enum { OFFERS = 12 };
+enum { OFFERS = 13 };
 
 static void offers_of(const struct features *f, struct offer offers[OFFERS])
 {
@@ -4128,6 +4151,9 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
          "sandlock makes the sockets and hands them in; a profile that permits pidfd_getfd(2), or CAP_SYS_PTRACE"},
         {"Yama's ptrace_scope", f->yama == 3 || (f->yama == 2 && !root) ? MISSING : ACTIVE,
          "processes may not be looked into; kernel.yama.ptrace_scope of 0 or 1"},
+        {"Landlock domain (ABI 2)", f->landlock >= 2 ? ACTIVE : DEGRADED,
+         "the command can read and write the memory of the user's other processes by /proc, and so act as they may; root can "
+         "write in /proc, /sys and /dev"},
         {"Landlock for TCP (ABI 4)", f->landlock >= 4 ? ACTIVE : DEGRADED, "no second wall behind connect and bind"},
         {"Landlock scopes (ABI 6)", f->landlock >= 6 ? ACTIVE : DEGRADED,
          "signals and abstract sockets are held by the filter alone, or not at all"},
@@ -4181,24 +4207,39 @@ static void features_demand(const struct features *f)
 
 /* ---- main ---- */
 
-/* A socket that reaches anywhere by itself is no stdin, stdout or stderr to hand down. */
+/* What is wrong with this as stdin, stdout or stderr; NULL: nothing. */
+static const char *stdio_reaches(int fd)
+{
+    struct socket_kind kind;
+    union address peer;
+    socklen_t len = sizeof peer;
+    struct stat status;
+    char path[40], link[PATH_MAX];
+
+    if (settings.chroot != NULL && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+        return "a directory, which leads out of --chroot";
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (childpath_readlink(path, link) == 0 && strcmp(link, "anon_inode:[io_uring]") == 0)
+        return "an io_uring, whose operations are no system calls";
+    if (pin_kind(fd, &kind) < 0 || socket_is(kind, IPPROTO_TCP) ||
+        (kind.domain == AF_UNIX && kind.type != SOCK_DGRAM && getpeername(fd, &peer.any, &len) == 0))
+        return NULL;
+    return "a socket that can reach other addresses by itself";
+}
+
+/* What reaches anywhere by itself is no stdin, stdout or stderr to hand down. */
 static void main_check_stdio(void)
 {
     static const char *const names[] = {"stdin", "stdout", "stderr"};
 
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
-        struct socket_kind kind;
-        union address peer;
-        socklen_t len = sizeof peer;
+        const char *reaches = stdio_reaches(fd);
         bool kept = false;
 
         for (size_t i = 0; i < settings.n_keep_fds; i++)
             kept = kept || settings.keep_fds[i] == fd;
-        if (kept || pin_kind(fd, &kind) < 0 || socket_is(kind, IPPROTO_TCP) ||
-            (kind.domain == AF_UNIX && kind.type != SOCK_DGRAM && getpeername(fd, &peer.any, &len) == 0))
-            continue;
-        die("%s is a socket that can reach other addresses by itself; --keep-fd %d hands it down all the same", names[fd],
-            fd);
+        if (reaches != NULL && !kept)
+            die("%s is %s; --keep-fd %d hands it down all the same", names[fd], reaches, fd);
     }
 }
 

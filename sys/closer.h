@@ -6,8 +6,11 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+
+enum { CLOSER_WAITING_MAX = 64 };
 
 /* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close. */
 struct closer {
@@ -48,15 +51,19 @@ static int closer_start(struct closer *closer)
     return 0;
 }
 
-/* Close a descriptor without waiting for it. Where no helper can be had, wait. */
+/* Close a descriptor without waiting for it. Where no helper can be had, or it has more than enough to wait for, the socket is
+ * told not to linger: what it had to send is lost, and nobody waits. */
 static void closer_close(struct closer *closer, int fd)
 {
-    if (closer->pipe < 0 && closer_start(closer) < 0) {
-        close(fd);
-        return;
-    }
-    if (write(closer->pipe, &fd, sizeof fd) != sizeof fd)
-        close(fd);
+    static const struct linger off = {0, 0};
+    int waiting = 0;
+
+    if (closer->pipe >= 0 || closer_start(closer) == 0)
+        if (ioctl(closer->pipe, FIONREAD, &waiting) == 0 && waiting < CLOSER_WAITING_MAX * (int)sizeof fd &&
+            write(closer->pipe, &fd, sizeof fd) == sizeof fd)
+            return;
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+    close(fd);
 }
 
 /* End the helper; what it still has to close is closed with us. */

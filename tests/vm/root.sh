@@ -15,11 +15,11 @@ cp "$built/sandlock" "$root/sandlock/build/sandlock"
 mkdir "$root/sandlock/build/tests"
 for directory in . unit attack fuzz; do
     [ -d "$built/tests/$directory" ] || continue
-    mkdir -p "$root/sandlock/build/tests/$directory"
-    find "$built/tests/$directory" -maxdepth 1 -type f ! -name '*.d' |
-        xargs -I FILE cp FILE "$root/sandlock/build/tests/$directory"
+    into=$root/sandlock/build/tests/$directory
+    mkdir -p "$into"
+    find "$built/tests/$directory" -maxdepth 1 -type f ! -name '*.d' -exec cp {} "$into" \;
 done
-find tests -maxdepth 1 -type f ! -name '*.[ch]' | xargs -I FILE cp FILE "$root/sandlock/tests"
+find tests -maxdepth 1 -type f ! -name '*.[ch]' -exec cp {} "$root/sandlock/tests" \;
 cp tests/vm/*.test "$root/sandlock/tests/vm"
 mkdir "$root/sandlock/tests/fuzz"
 cp -r tests/fuzz/corpus "$root/sandlock/tests/fuzz"

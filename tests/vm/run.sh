@@ -6,8 +6,8 @@
 # interface and nothing else: what lacks something there skips itself and says what. Kernels come as packages, by an apt
 # configuration of our own, into $SANDLOCK_VM_CACHE; delete it to get newer ones.
 #
-# FILES names the tests to run instead of all, USERS who runs them (root nobody). build/vm/MACHINE/KERNEL.log is all that
-# the guest said. A line that its init says at the end decides, not QEMU's exit status, which is 0 for a crashed kernel.
+# FILES names the tests to run instead of all, USERS who runs them (root nobody). build/vm/MACHINE/KERNEL.log is all
+# that the guest said. A line that its init says at the end decides, not QEMU's exit status: 0 for a crashed kernel.
 set -eu
 cd -- "$(dirname -- "$0")/../.."
 : "${FILES=}" "${USERS=root nobody}" "${LIMIT=3600}" "${DEBIAN_MIRROR=}"
@@ -84,7 +84,10 @@ provide() {
 # The guest's file system, owned by root.
 initramfs() {
     sh tests/vm/root.sh "$built/root" "$built" "$busybox"
-    cp tests/vm/init "$built/root/init"
+    cp tests/vm/init tests/vm/inside "$built/root"
+    echo 'net-allow 127.0.0.1:7501
+command /inside' >"$built/root/etc/sandlock.policy"
+    cp "$built/root/etc/sandlock.policy" "$built/root/policy"
     printf 'files="%s" users="%s"\n' "$FILES" "$USERS" >"$built/root/sandlock/settings"
     (cd "$built/root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/initramfs"
 }
@@ -112,6 +115,20 @@ report() {
     ! grep -q '^vm: .* [1-9][0-9]* failed' "$log"
 }
 
+# sandlock as the first process of the guest: the command has its rules, and its end powers off. $2 is for the kernel.
+as_init() {
+    log=$built/$version.init
+    qemu "quiet loglevel=3 panic=-1 rdinit=/sandlock/build/sandlock $2" >"$log" || :
+    sed -i 's/\r$//' "$log"
+    if grep -qx 'inside: ECONNREFUSED ENETUNREACH' "$log" && grep -q 'reboot: Power down' "$log"; then
+        echo "$machine $version: as the first process, $1: passed"
+    else
+        tail -n 5 "$log"
+        echo "$machine $version: as the first process, $1: FAILED"
+        status=1
+    fi
+}
+
 machine=${1-}
 [ $# -gt 1 ] || fail 'usage: tests/vm/run.sh MACHINE KERNEL...'
 shift
@@ -129,5 +146,12 @@ for version; do
     qemu 'quiet loglevel=3 panic=-1' >"$log" || :
     sed -i 's/\r$//' "$log"
     report "$version" || status=1
+    if grep -q SANDLOCK_POLICY "$built/sandlock"; then
+        as_init 'arguments' '-- --net-allow 127.0.0.1:7501 /inside'
+        as_init 'a policy that is named' 'SANDLOCK_POLICY=/policy'
+        as_init '/etc/sandlock.policy' ''
+    else
+        echo "$machine $version: as the first process: skipped: needs a sandlock that can be it"
+    fi
 done
 exit $status
