@@ -4,6 +4,11 @@
  * (the loop), confine (the child's side) and main. sys/ holds the mechanism and knows nothing of rules. */
 #define SANDLOCK_VERSION "0.1"
 
+/* What tests have left out of what the kernel offers, to be as on older ones: 1 WAIT_KILLABLE_RECV, 2 PIDFD_THREAD, 4 Landlock. */
+#ifndef SANDLOCK_LEAVES_OUT
+#define SANDLOCK_LEAVES_OUT 0
+#endif
+
 #include "sys/addr.h"
 #include "sys/base.h"
 #include "sys/bpf.h"
@@ -610,18 +615,26 @@ static bool name_drop_private(struct resolve_name *name)
     return left > 0;
 }
 
-static void name_say(const struct resolve_name *name)
+/* Tell which addresses a name got, people and programs. */
+static void name_tell(const struct resolve_name *name)
 {
-    struct text line = {.len = 0};
+    struct text line = {.len = 0}, json = {.len = 0};
+    char text[DNS_NAME_MAX + 1], addr[IP_TEXT_MAX];
 
-    for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+    snprintf(text, sizeof text, "%.*s", (int)name->name.len, name->name.p);
+    log_begin(&json);
+    text_add(&json, ",\"operation\":\"resolve\",\"name\":");
+    text_add_json(&json, text);
+    for (size_t f = 0, n = 0; f < RESOLVE_FAMILIES; f++)
         for (size_t i = 0; i < name->families[f].n; i++) {
-            char addr[IP_TEXT_MAX];
-
             ip_addr_format(addr, sizeof addr, name->families[f].addrs[i]);
             text_add(&line, " %s", addr);
+            text_add(&json, "%s\"%s\"", n++ == 0 ? ",\"addresses\":[" : ",", addr);
         }
-    say("%.*s is%s%s", (int)name->name.len, name->name.p, line.bytes, name->from_hosts ? " (not from DNS)" : "");
+    text_add(&json, "],\"from\":\"%s\"}\n", name->from_hosts ? "hosts" : "dns");
+    log_write(&log_to, &json);
+    if (settings.verbose)
+        say("%s is%s%s", text, line.bytes, name->from_hosts ? " (not from DNS)" : "");
 }
 
 /* Look up all names that rules use, at once, and give the rules their addresses. All that fail are said before we end. */
@@ -652,8 +665,8 @@ static void policy_resolve(void)
         if (name->status != RESOLVE_FOUND || (policy.no_private && !name_drop_private(name))) {
             say("cannot resolve '%.*s': %s", (int)name->name.len, name->name.p, error);
             failed = true;
-        } else if (settings.verbose) {
-            name_say(name);
+        } else {
+            name_tell(name);
         }
     }
     if (failed)
@@ -1544,13 +1557,9 @@ static bool event_is_told(uint64_t count)
 static void event_tell_json(const struct event *event, pid_t pid, const char *name, uint64_t count)
 {
     struct text line = {.len = 0};
-    struct timespec now;
-    struct tm utc;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    text_add(&line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\",\"pid\":%d,\"command\":", utc.tm_year + 1900,
-             utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000, pid);
+    log_begin(&line);
+    text_add(&line, ",\"pid\":%d,\"command\":", pid);
     text_add_json(&line, name);
     text_add(&line, ",\"operation\":\"%s\",\"protocol\":\"%s\"", event->operation, event->protocol);
     if (event->address[0] != 0) {
@@ -1597,6 +1606,7 @@ static void event_tell_text(const struct event *event, pid_t pid, const char *na
 
 static void event_tell(const struct event *event, pid_t tid)
 {
+    struct process_status status = {.leader = tid};
     char name[PROCESS_NAME_MAX];
     bool denied = event->verdict == VERDICT_DENY;
 
@@ -1606,9 +1616,10 @@ static void event_tell(const struct event *event, pid_t tid)
     if (!event_is_told(count) || (!(denied && settings.verbose) && log_to.fd < 0))
         return;
     process_name(tid, name);
-    event_tell_json(event, tid, name, count);
+    process_status_read(tid, &status);
+    event_tell_json(event, status.leader, name, count);
     if (denied && settings.verbose)
-        event_tell_text(event, tid, name, count);
+        event_tell_text(event, status.leader, name, count);
 }
 
 /* What was denied, most of it once: at the end, for who sits at a terminal or asked by -v. */
@@ -4101,7 +4112,7 @@ static bool features_nested(void)
 
 static struct features features_ask(void)
 {
-    struct features f = {.landlock = landlock_abi(), .yama = -1};
+    struct features f = {.landlock = SANDLOCK_LEAVES_OUT & 4 ? -EOPNOTSUPP : landlock_abi(), .yama = -1};
     struct utsname name;
     char byte = 1, copy = 0, text[16];
     int self CLOSE_FD = sys_pidfd_open(getpid(), 0);
@@ -4116,8 +4127,8 @@ static struct features features_ask(void)
     f.vm_read = child_read(getpid(), (uintptr_t)&byte, &copy, 1) == 0;
     f.getfd = copied >= 0;
     f.nested = (!f.vm_read || !f.getfd) && features_nested();
-    f.threads = pin_kernel_has_threads();
-    f.killable = filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
+    f.threads = !(SANDLOCK_LEAVES_OUT & 2) && pin_kernel_has_threads();
+    f.killable = !(SANDLOCK_LEAVES_OUT & 1) && filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
     f.near = f.major > 6 || (f.major == 6 && f.minor >= 6);
     f.proc = access("/proc/self/status", R_OK) == 0;
     if (process_read("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) > 0)

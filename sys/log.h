@@ -5,6 +5,7 @@
 #include "kernel.h"
 
 #include <sys/stat.h>
+#include <time.h>
 
 enum { LOG_LINE_MAX = 2048 };
 
@@ -43,6 +44,18 @@ static void text_add_json(struct text *text, const char *string)
         else
             text_add(text, "%c", *c);
     text_add(text, "\"");
+}
+
+/* The beginning of a line of JSON: when. The object stays open. */
+static void log_begin(struct text *line)
+{
+    struct timespec now;
+    struct tm utc;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    text_add(line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\"", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+             utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000);
 }
 
 /* A terminal would make us wait in the middle of a line: it is opened anew, in a mode that is ours alone. Bytes written; < 0:
