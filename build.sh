@@ -248,6 +248,17 @@ build_tests() {
     build "$(uname -m)" build/sandlock
     provide test || :
     build_programs tests tests/unit tests/attack tests/fuzz
+    build_older
+}
+
+# sandlock as it is on older kernels, for tests/older.test.
+build_older() {
+    for variant in lossy=1 tables=2 walls=4; do
+        (
+            CFLAGS="$CFLAGS -DSANDLOCK_LEAVES_OUT=${variant#*=}"
+            compile sandlock.c "$into/tests/sandlock-${variant%=*}"
+        ) || fail "sandlock as it is on older kernels does not compile"
+    done
 }
 
 # All tests or the files given; after `all`, those too that need large programs and more time.
