@@ -4,10 +4,6 @@
  * (the loop), confine (the child's side) and main. sys/ holds the mechanism and knows nothing of rules. */
 #define SANDLOCK_VERSION "0.1"
 
-/* What tests have left out of what the kernel offers, to be as on older ones: 1 WAIT_KILLABLE_RECV, 2 PIDFD_THREAD, 4 Landlock. */
-#ifndef SANDLOCK_LEAVES_OUT
-#define SANDLOCK_LEAVES_OUT 0
-#endif
 
 #include "sys/addr.h"
 #include "sys/base.h"
@@ -15,13 +11,16 @@
 #include "sys/caps.h"
 #include "sys/childpath.h"
 #include "sys/closer.h"
+#include "sys/cookieset.h"
 #include "sys/creds.h"
+#include "sys/features.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
 #include "sys/log.h"
 #include "sys/mounts.h"
 #include "sys/notify.h"
+#include "sys/path.h"
 #include "sys/pin.h"
 #include "sys/process.h"
 #include "sys/resolve.h"
@@ -55,7 +54,6 @@ enum {
     KEEP_FDS_MAX = 64,
     DENIED_CALLS_MAX = 64,
     ENV_MAX = 256,
-    OWN_SOCKETS_MAX = 8192,
     FILE_RULES_MAX = 512,
     HARMLESS_MAX = 16,
     KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
@@ -451,21 +449,6 @@ static void policy_add_name(struct slice name, uint32_t tag)
     policy.named[policy.n_named++] = (struct named_rule){tag, at};
 }
 
-/* The path without symbolic links; of what doesn't exist yet, those of the directory it will be in. Lives to exit. */
-static char *path_canonical(const char *path)
-{
-    char whole[PATH_MAX], parent[PATH_MAX];
-    char *result = NULL;
-    const char *name = strrchr(path, '/');
-
-    if (realpath(path, whole) != NULL)
-        return strdup(whole);
-    snprintf(parent, sizeof parent, "%.*s", (int)(name - path), path);
-    if (realpath(parent[0] ? parent : "/", whole) == NULL)
-        return strdup(path);
-    return asprintf(&result, "%s%s", strcmp(whole, "/") == 0 ? "" : whole, name) < 0 ? NULL : result;
-}
-
 /* unix://TARGET. NULL, or what is wrong with it. */
 static rule_error policy_add_unix(enum rule_list list, struct slice target, uint32_t tag)
 {
@@ -800,18 +783,6 @@ static void set_hosts(const char *value)
     policy.hosts = value;
 }
 
-static void set_no_private(const char *value)
-{
-    (void)value;
-    policy.no_private = true;
-}
-
-static void set_no_hosts(const char *value)
-{
-    (void)value;
-    settings.no_hosts = true;
-}
-
 static void set_deny_errno(const char *value)
 {
     static const struct {
@@ -864,18 +835,6 @@ static void set_keep_fd(const char *value)
     if (settings.n_keep_fds == KEEP_FDS_MAX)
         die("--keep-fd '%s': one too many; at most %d would be right", value, KEEP_FDS_MAX);
     settings.keep_fds[settings.n_keep_fds++] = (int)fd;
-}
-
-static void set_allow_steering(const char *value)
-{
-    (void)value;
-    settings.allow_steering = true;
-}
-
-static void set_wait_all(const char *value)
-{
-    (void)value;
-    settings.wait_all = true;
 }
 
 static void set_allow_syscall(const char *value)
@@ -940,30 +899,6 @@ static void set_fs_deny(const char *value)
     add_file_rule("--fs-deny", value, 0, UINT64_MAX);
 }
 
-static void set_strict(const char *value)
-{
-    (void)value;
-    settings.strict = true;
-}
-
-static void set_verbose(const char *value)
-{
-    (void)value;
-    settings.verbose = true;
-}
-
-static void set_quiet(const char *value)
-{
-    (void)value;
-    settings.quiet = true;
-}
-
-static void set_log_allowed(const char *value)
-{
-    (void)value;
-    settings.log_allowed = true;
-}
-
 static void set_log(const char *value)
 {
     uint64_t fd;
@@ -987,12 +922,6 @@ static void set_cwd(const char *value)
     settings.cwd = value;
 }
 
-static void set_no_getfd(const char *value)
-{
-    (void)value;
-    settings.no_getfd = true;
-}
-
 static void set_chroot(const char *value)
 {
     struct stat status;
@@ -1004,12 +933,6 @@ static void set_chroot(const char *value)
     settings.chroot = value;
 }
 
-static void set_hosts_mount(const char *value)
-{
-    (void)value;
-    settings.hosts_mount = true;
-}
-
 static void set_env(const char *value)
 {
     if (value[0] == 0 || value[0] == '=')
@@ -1019,51 +942,46 @@ static void set_env(const char *value)
     settings.env[settings.n_env++] = value;
 }
 
-static void set_clean_env(const char *value)
-{
-    (void)value;
-    settings.clean_env = true;
-}
-
 static void set_policy(const char *path);
 
 static const struct option {
     const char *name;
     const char *argument; /* NULL: takes none */
     void (*set)(const char *value);
+    bool *flag; /* or what it switches on */
     const char *help;
 } options[] = {
-    {"--net-allow", "RULE", set_allow, "permit a destination: [tcp://|udp://|icmp://|any://]TARGET[:PORTS], or @FILE"},
-    {"--net-deny", "RULE", set_deny, "refuse a destination; wins over --net-allow. Alone: all others are permitted"},
-    {"--net-allow-bind", "PORTS", set_allow_bind, "permit to listen: [tcp://|udp://][ADDRESS:]PORTS, or @FILE"},
-    {"--net-deny-bind", "PORTS", set_deny_bind, "refuse it; wins over --net-allow-bind"},
-    {"--resolver", "SERVER", set_resolver, "ask this nameserver, IP[:port], not those of /etc/resolv.conf"},
-    {"--hosts", "FILE", set_hosts, "look names up here first, not in /etc/hosts"},
-    {"--no-private", NULL, set_no_private, "drop private addresses that DNS gives for a name"},
-    {"--no-hosts", NULL, set_no_hosts, "don't show the names' addresses in /etc/hosts inside"},
-    {"--deny-errno", "NAME", set_deny_errno, "what a refused destination answers (ECONNREFUSED)"},
-    {"--allow-steering", NULL, set_allow_steering, "permit options that choose the interface (SO_BINDTODEVICE ...)"},
-    {"--allow-syscall", "GROUP", set_allow_syscall, "permit calls that are refused otherwise: trace, mount, namespaces ..."},
-    {"--deny-syscall", "NAME", set_deny_syscall, "refuse a system call (EPERM)"},
-    {"--keep-cap", "NAME", set_keep_cap, "keep a capability that root has beyond the ordinary ones"},
-    {"-r", "PATH", set_read, "let files be read and executed beneath PATH, and nowhere else (Landlock)"},
-    {"-w", "PATH", set_write, "let files be read, written and made beneath PATH"},
-    {"--fs-deny", "PATH", set_fs_deny, "no access beneath PATH"},
-    {"--policy", "FILE", set_policy, "options from a file: one a line, without the dashes; # begins a comment"},
-    {"--log", "FILE", set_log, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
-    {"--log-allowed", NULL, set_log_allowed, "write what is permitted there, too"},
-    {"--chroot", "DIR", set_chroot, "make this the command's root directory (root only)"},
-    {"--hosts-mount", NULL, set_hosts_mount, "show names by a mount of the command's own (root only; no cost on opens)"},
-    {"--cwd", "DIR", set_cwd, "run the command in this directory"},
-    {"--env", "NAME[=VALUE]", set_env, "set a variable for the command, or keep it with --clean-env"},
-    {"--clean-env", NULL, set_clean_env, "no variables but those of --env"},
-    {"--timeout", "TIME", set_timeout, "end the command after 10s, 5m, 2h: TERM, 2 s later KILL; exit 124"},
-    {"--wait-all", NULL, set_wait_all, "wait for what the command leaves behind instead of killing it"},
-    {"--keep-fd", "N", set_keep_fd, "hand descriptor N down; all others above 2 are closed"},
-    {"--no-getfd", NULL, set_no_getfd, "do without pidfd_getfd(2), as where a container refuses it"},
-    {"--strict", NULL, set_strict, "refuse to run where the kernel lacks a protection (see check)"},
-    {"-q", NULL, set_quiet, "no summary, no warnings"},
-    {"-v", NULL, set_verbose, "write each denial to stderr, with the rule that would allow it"},
+    {"--net-allow", "RULE", set_allow, NULL, "permit a destination: [tcp://|udp://|icmp://|any://]TARGET[:PORTS], or @FILE"},
+    {"--net-deny", "RULE", set_deny, NULL, "refuse a destination; wins over --net-allow. Alone: all others are permitted"},
+    {"--net-allow-bind", "PORTS", set_allow_bind, NULL, "permit to listen: [tcp://|udp://][ADDRESS:]PORTS, or @FILE"},
+    {"--net-deny-bind", "PORTS", set_deny_bind, NULL, "refuse it; wins over --net-allow-bind"},
+    {"--resolver", "SERVER", set_resolver, NULL, "ask this nameserver, IP[:port], not those of /etc/resolv.conf"},
+    {"--hosts", "FILE", set_hosts, NULL, "look names up here first, not in /etc/hosts"},
+    {"--no-private", NULL, NULL, &policy.no_private, "drop private addresses that DNS gives for a name"},
+    {"--no-hosts", NULL, NULL, &settings.no_hosts, "don't show the names' addresses in /etc/hosts inside"},
+    {"--deny-errno", "NAME", set_deny_errno, NULL, "what a refused destination answers (ECONNREFUSED)"},
+    {"--allow-steering", NULL, NULL, &settings.allow_steering, "permit options that choose the interface (SO_BINDTODEVICE ...)"},
+    {"--allow-syscall", "GROUP", set_allow_syscall, NULL, "permit calls that are refused otherwise: trace, mount, namespaces ..."},
+    {"--deny-syscall", "NAME", set_deny_syscall, NULL, "refuse a system call (EPERM)"},
+    {"--keep-cap", "NAME", set_keep_cap, NULL, "keep a capability that root has beyond the ordinary ones"},
+    {"-r", "PATH", set_read, NULL, "let files be read and executed beneath PATH, and nowhere else (Landlock)"},
+    {"-w", "PATH", set_write, NULL, "let files be read, written and made beneath PATH"},
+    {"--fs-deny", "PATH", set_fs_deny, NULL, "no access beneath PATH"},
+    {"--policy", "FILE", set_policy, NULL, "options from a file: one a line, without the dashes; # begins a comment"},
+    {"--log", "FILE", set_log, NULL, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
+    {"--log-allowed", NULL, NULL, &settings.log_allowed, "write what is permitted there, too"},
+    {"--chroot", "DIR", set_chroot, NULL, "make this the command's root directory (root only)"},
+    {"--hosts-mount", NULL, NULL, &settings.hosts_mount, "show names by a mount of the command's own (root only; no cost on opens)"},
+    {"--cwd", "DIR", set_cwd, NULL, "run the command in this directory"},
+    {"--env", "NAME[=VALUE]", set_env, NULL, "set a variable for the command, or keep it with --clean-env"},
+    {"--clean-env", NULL, NULL, &settings.clean_env, "no variables but those of --env"},
+    {"--timeout", "TIME", set_timeout, NULL, "end the command after 10s, 5m, 2h: TERM, 2 s later KILL; exit 124"},
+    {"--wait-all", NULL, NULL, &settings.wait_all, "wait for what the command leaves behind instead of killing it"},
+    {"--keep-fd", "N", set_keep_fd, NULL, "hand descriptor N down; all others above 2 are closed"},
+    {"--no-getfd", NULL, NULL, &settings.no_getfd, "do without pidfd_getfd(2), as where a container refuses it"},
+    {"--strict", NULL, NULL, &settings.strict, "refuse to run where the kernel lacks a protection (see check)"},
+    {"-q", NULL, NULL, &settings.quiet, "no summary, no warnings"},
+    {"-v", NULL, NULL, &settings.verbose, "write each denial to stderr, with the rule that would allow it"},
 };
 
 static void usage(int to)
@@ -1094,6 +1012,14 @@ static const struct option *option_find(struct slice name)
     return NULL;
 }
 
+static void option_apply(const struct option *option, const char *value)
+{
+    if (option->flag != NULL)
+        *option->flag = true;
+    else
+        option->set(value);
+}
+
 /* Options up to the first other word or "--". Returns the index of what follows. */
 static int options_parse(int argc, char **argv, int at)
 {
@@ -1109,11 +1035,11 @@ static int options_parse(int argc, char **argv, int at)
         if (option->argument == NULL && equals != NULL)
             die("%s: takes no value; %s alone would be right", argv[at], option->name);
         if (option->argument == NULL)
-            option->set(NULL);
+            option_apply(option, NULL);
         else if (equals != NULL)
-            option->set(equals + 1);
+            option_apply(option, equals + 1);
         else if (at + 1 < argc)
-            option->set(argv[++at]);
+            option_apply(option, argv[++at]);
         else
             die("%s: needs a value; %s %s would be right", option->name, option->name, option->argument);
     }
@@ -1133,7 +1059,7 @@ static void options_set_line(char *line)
         die("'%.*s': no option for a policy file; a line like net-allow 10.0.0.1:443 would be right", (int)word.len, word.p);
     if ((option->argument == NULL) != (value.len == 0))
         die("%.*s: %s", (int)word.len, word.p, option->argument ? "needs a value behind it" : "takes no value");
-    option->set(value.len ? value.p : NULL);
+    option_apply(option, value.len ? value.p : NULL);
 }
 
 /* --policy FILE. The lines are cut out of the file's text, which lives to exit. */
@@ -1797,48 +1723,12 @@ static struct unix_target {
 
 static int unix_inode = -1; /* O_PATH of the socket's file, owned; < 0: an abstract name */
 
-/* The sockets that the sandbox bound, by cookie: open addressing, 0 is free. A bind is always trapped. */
-static uint64_t own_sockets[OWN_SOCKETS_MAX];
-static size_t n_own_sockets;
-static uint64_t own_alive[OWN_SOCKETS_MAX / 64];
-
-static size_t own_place(uint64_t cookie)
-{
-    size_t at = cookie * 0x9e3779b97f4a7c15 >> 32 & (OWN_SOCKETS_MAX - 1);
-
-    while (own_sockets[at] != 0 && own_sockets[at] != cookie)
-        at = (at + 1) & (OWN_SOCKETS_MAX - 1);
-    return at;
-}
-
-static bool own_has(uint64_t cookie)
-{
-    return own_sockets[own_place(cookie)] == cookie;
-}
+/* The sockets that the sandbox bound. A bind is always trapped. */
+static struct cookieset own_sockets;
 
 static void own_mark(const struct unixdiag_socket *found)
 {
-    size_t at = own_place(found->cookie);
-
-    if (own_sockets[at] == found->cookie)
-        own_alive[at / 64] |= 1ull << at % 64;
-}
-
-/* Forget those that are closed. */
-static void own_sweep(void)
-{
-    static uint64_t kept[OWN_SOCKETS_MAX];
-    size_t n = 0;
-
-    memset(own_alive, 0, sizeof own_alive);
-    if (unixdiag_each(NULL, own_mark) < 0)
-        return;
-    for (size_t i = 0; i < OWN_SOCKETS_MAX; i++)
-        if (own_alive[i / 64] >> i % 64 & 1)
-            kept[n++] = own_sockets[i];
-    memset(own_sockets, 0, sizeof own_sockets);
-    for (n_own_sockets = 0; n_own_sockets < n; n_own_sockets++)
-        own_sockets[own_place(kept[n_own_sockets])] = kept[n_own_sockets];
+    cookieset_mark(&own_sockets, found->cookie);
 }
 
 /* A unix socket is about to be bound inside, or may be by the kernel itself. One that is bound already, by whomever, stays what
@@ -1851,13 +1741,9 @@ static void own_add(int pin)
 
     if (getsockname(pin, &bound.any, &len) < 0 || len > sizeof bound.any.sa_family || cookie == 0)
         return;
-    if (n_own_sockets >= OWN_SOCKETS_MAX / 4 * 3)
-        own_sweep();
-    size_t at = own_place(cookie);
-    if (own_sockets[at] == 0 && n_own_sockets < OWN_SOCKETS_MAX / 4 * 3) {
-        own_sockets[at] = cookie;
-        n_own_sockets++;
-    }
+    if (own_sockets.n == COOKIESET_MAX && unixdiag_each(NULL, own_mark) == 0)
+        cookieset_keep_marked(&own_sockets); /* forget those that are closed */
+    cookieset_add(&own_sockets, cookie); /* where it is full, a stranger's */
 }
 
 /* What was found of the target's address: who holds it. Abstract names are told apart by type, and what a stream server
@@ -1871,7 +1757,7 @@ static void own_found(const struct unixdiag_socket *found)
 
     if ((own_type != 0 && found->type != own_type) || (found->type != SOCK_DGRAM && !found->listens))
         return;
-    if (own_has(found->cookie)) {
+    if (cookieset_has(&own_sockets, found->cookie)) {
         own_seen = true;
         return;
     }
@@ -3799,14 +3685,6 @@ static int serve(void)
 
 /* ---- files: the Landlock domain ---- */
 
-/* Is `path` the directory `of` or beneath it? */
-static bool path_is_beneath(const char *path, const char *of)
-{
-    size_t len = strcmp(of, "/") == 0 ? 0 : strlen(of);
-
-    return strncmp(path, of, len) == 0 && (path[len] == '/' || path[len] == 0);
-}
-
 /* The rights that are taken away at this path, or (inside) somewhere beneath it, from a rule whose path has `length`: the
  * longest path decides, and of two --fs-deny. */
 static uint64_t files_taken(const char *path, bool inside, size_t length)
@@ -3865,21 +3743,6 @@ static void files_close(struct slice path)
     settings.file_rules[settings.n_file_rules++] = (struct file_rule){copy, 0, KNOB_RIGHTS};
 }
 
-/* Octal escapes of /proc/self/mounts become what they stand for, in place. The length that is left. */
-static size_t unescape(char *text, size_t len)
-{
-    size_t to = 0;
-
-    for (size_t i = 0; i < len; i++)
-        if (text[i] == '\\' && i + 3 < len) {
-            text[to++] = (char)((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 | (text[i + 3] - '0'));
-            i += 3;
-        } else {
-            text[to++] = text[i];
-        }
-    return to;
-}
-
 /* What the kernel gives its owner to change, whatever his capabilities: a root command finds it closed, but for devices that
  * do no harm. What -w names is the user's wish. */
 static void files_close_knobs(void)
@@ -3903,7 +3766,7 @@ static void files_close_knobs(void)
         struct slice directory = slice_split(&line, ' '), kind = slice_split(&line, ' ');
         for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
             if (slice_is(kind, kinds[i]))
-                files_close((struct slice){directory.p, unescape((char *)(uintptr_t)directory.p, directory.len)});
+                files_close((struct slice){directory.p, path_unescape((char *)(uintptr_t)directory.p, directory.len)});
     }
     for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
         settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], KNOB_RIGHTS, 0};
@@ -4082,59 +3945,6 @@ static void own_confine(void)
 }
 
 /* ---- the kernel's offers ---- */
-
-struct features {
-    bool nested, notify, vm_read, getfd, threads, killable, near, proc;
-    int landlock, yama, major, minor;
-};
-
-/* A flag that the kernel knows fails for its missing program, an unknown one for itself. */
-static bool filter_flag_known(unsigned long flags)
-{
-    return sys_seccomp(SECCOMP_SET_MODE_FILTER, flags, NULL) == -EFAULT;
-}
-
-/* Has another supervisor the notifications already? The kernel says EBUSY to a second one. Tried by a child of its own, as
- * a filter stays. */
-static bool features_nested(void)
-{
-    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {1, &allow};
-    int status = 0;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        _exit(sys_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) == -EBUSY);
-    }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
-}
-
-static struct features features_ask(void)
-{
-    struct features f = {.landlock = SANDLOCK_LEAVES_OUT & 4 ? -EOPNOTSUPP : landlock_abi(), .yama = -1};
-    struct utsname name;
-    char byte = 1, copy = 0, text[16];
-    int self CLOSE_FD = sys_pidfd_open(getpid(), 0);
-    int copied CLOSE_FD = sys_pidfd_getfd(self, self);
-
-    if (uname(&name) == 0) {
-        char *rest = name.release;
-        f.major = (int)strtol(rest, &rest, 10);
-        f.minor = *rest == '.' ? (int)strtol(rest + 1, NULL, 10) : 0;
-    }
-    f.notify = notify_check_sizes() == 0;
-    f.vm_read = child_read(getpid(), (uintptr_t)&byte, &copy, 1) == 0;
-    f.getfd = copied >= 0;
-    f.nested = (!f.vm_read || !f.getfd) && features_nested();
-    f.threads = !(SANDLOCK_LEAVES_OUT & 2) && pin_kernel_has_threads();
-    f.killable = !(SANDLOCK_LEAVES_OUT & 1) && filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
-    f.near = f.major > 6 || (f.major == 6 && f.minor >= 6);
-    f.proc = access("/proc/self/status", R_OK) == 0;
-    if (process_read("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) > 0)
-        f.yama = text[0] - '0';
-    return f;
-}
 
 /* One line of check. */
 struct offer {
