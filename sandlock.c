@@ -1,7 +1,7 @@
 /* sandlock - run a command that reaches only the network addresses it was given.
  *
- * Read downward: types and limits, rules, options, traps, then one call's way: parse, decide, execute, reply; then serve
- * (the loop), confine (the child's side) and main. sys/ holds the mechanism and knows nothing of rules. */
+ * Read downward: types and limits, rules, options, traps, then one call's way: parse, decide, execute, reply; then
+ * serve (the loop), confine (the child's side) and main. sys/ holds the mechanism and knows nothing of rules. */
 #define SANDLOCK_VERSION "0.1"
 
 
@@ -153,8 +153,8 @@ struct policy {
 
 static struct policy policy;
 
-/* What we keep of our own: looking into processes of other users, signalling them, acting with their rights. Beyond that
- * the command's own are there to be taken when a call on its behalf needs them, never in force otherwise. */
+/* What we keep of our own: looking into processes of other users, signalling them, acting with their rights. Beyond
+ * that the command's own are there to be taken when a call on its behalf needs them, never in force otherwise. */
 #define OUR_CAPS (CAPS_BIT(CAP_SYS_PTRACE) | CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID))
 
 /* -r, -w and --fs-deny: rights that are given beneath a path, or taken away there. */
@@ -166,7 +166,8 @@ struct file_rule {
 /* What programs that run as root ordinarily need. */
 #define DEFAULT_CAPS                                                                                                   \
     (CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_FOWNER) | CAPS_BIT(CAP_FSETID) |                  \
-     CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_SETPCAP) | CAPS_BIT(CAP_SETFCAP) | \
+     CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_SETPCAP) |                        \
+     CAPS_BIT(CAP_SETFCAP) |                                                                                           \
      CAPS_BIT(CAP_NET_BIND_SERVICE) | CAPS_BIT(CAP_AUDIT_WRITE) | CAPS_BIT(CAP_SYS_CHROOT))
 
 struct settings {
@@ -559,7 +560,8 @@ static void policy_add_file(enum rule_list list, const char *path)
     policy.any[list] = true; /* an empty allow file allows nothing; it doesn't lift the restriction */
 }
 
-/* What `run` would not let a name answer with --no-private: RFC 1918, 4193, 6598, 3927, loopback, link-local, unspecified. */
+/* What `run` would not let a name answer with --no-private: RFC 1918, 4193, 6598, 3927, loopback, link-local,
+ * unspecified. */
 static bool addr_is_private(struct ip_addr addr)
 {
     static const char *const prefixes[] = {
@@ -620,7 +622,8 @@ static void name_tell(const struct resolve_name *name)
         say("%s is%s%s", text, line.bytes, name->from_hosts ? " (not from DNS)" : "");
 }
 
-/* Look up all names that rules use, at once, and give the rules their addresses. All that fail are said before we end. */
+/* Look up all names that rules use, at once, and give the rules their addresses. All that fail are said before we
+ * end. */
 static void policy_resolve(void)
 {
     static struct rule rule;
@@ -672,7 +675,8 @@ static void policy_resolve(void)
 /* What may not be bound may not be taken by the address that means all, either: 0.0.0.0 for IPv4, :: for both. */
 static void policy_deny_wildcards(enum protocol protocol)
 {
-    struct entry_list *v4 = &policy.building[LIST_BIND_DENY][protocol][0], *v6 = &policy.building[LIST_BIND_DENY][protocol][1];
+    struct entry_list *v4 = &policy.building[LIST_BIND_DENY][protocol][0];
+    struct entry_list *v6 = &policy.building[LIST_BIND_DENY][protocol][1];
 
     for (size_t i = 0, n4 = v4->n, n6 = v6->n; i < n4 + n6; i++) {
         struct ipset_entry entry = i < n4 ? v4->entries[i] : v6->entries[i - n4];
@@ -773,7 +777,8 @@ static void set_resolver(const char *value)
     if (result == -ENOSPC)
         die("--resolver '%s': one too many; at most %d would be right", value, RESOLVCONF_SERVERS_MAX);
     if (result < 0)
-        die("--resolver '%s': not a nameserver's address; 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53 would be right", value);
+        die("--resolver '%s': not a nameserver's address; 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53 would be right",
+            value);
 }
 
 static void set_hosts(const char *value)
@@ -844,8 +849,8 @@ static void set_allow_syscall(const char *value)
             settings.allowed_groups |= 1u << group;
             return;
         }
-    die("--allow-syscall '%s': unknown group; trace, perf, bpf, keys, mount, namespaces, modules, machine, handles, fanotify, "
-        "personality, userfaultfd, tty or interfaces would be right", value);
+    die("--allow-syscall '%s': unknown group; trace, perf, bpf, keys, mount, namespaces, modules, machine, handles, "
+        "fanotify, personality, userfaultfd, tty or interfaces would be right", value);
 }
 
 static void set_deny_syscall(const char *value)
@@ -951,8 +956,10 @@ static const struct option {
     bool *flag; /* or what it switches on */
     const char *help;
 } options[] = {
-    {"--net-allow", "RULE", set_allow, NULL, "permit a destination: [tcp://|udp://|icmp://|any://]TARGET[:PORTS], or @FILE"},
-    {"--net-deny", "RULE", set_deny, NULL, "refuse a destination; wins over --net-allow. Alone: all others are permitted"},
+    {"--net-allow", "RULE", set_allow, NULL,
+     "permit a destination: [tcp://|udp://|icmp://|any://]TARGET[:PORTS], or @FILE"},
+    {"--net-deny", "RULE", set_deny, NULL,
+     "refuse a destination; wins over --net-allow. Alone: all others are permitted"},
     {"--net-allow-bind", "PORTS", set_allow_bind, NULL, "permit to listen: [tcp://|udp://][ADDRESS:]PORTS, or @FILE"},
     {"--net-deny-bind", "PORTS", set_deny_bind, NULL, "refuse it; wins over --net-allow-bind"},
     {"--resolver", "SERVER", set_resolver, NULL, "ask this nameserver, IP[:port], not those of /etc/resolv.conf"},
@@ -960,8 +967,10 @@ static const struct option {
     {"--no-private", NULL, NULL, &policy.no_private, "drop private addresses that DNS gives for a name"},
     {"--no-hosts", NULL, NULL, &settings.no_hosts, "don't show the names' addresses in /etc/hosts inside"},
     {"--deny-errno", "NAME", set_deny_errno, NULL, "what a refused destination answers (ECONNREFUSED)"},
-    {"--allow-steering", NULL, NULL, &settings.allow_steering, "permit options that choose the interface (SO_BINDTODEVICE ...)"},
-    {"--allow-syscall", "GROUP", set_allow_syscall, NULL, "permit calls that are refused otherwise: trace, mount, namespaces ..."},
+    {"--allow-steering", NULL, NULL, &settings.allow_steering,
+     "permit options that choose the interface (SO_BINDTODEVICE ...)"},
+    {"--allow-syscall", "GROUP", set_allow_syscall, NULL,
+     "permit calls that are refused otherwise: trace, mount, namespaces ..."},
     {"--deny-syscall", "NAME", set_deny_syscall, NULL, "refuse a system call (EPERM)"},
     {"--keep-cap", "NAME", set_keep_cap, NULL, "keep a capability that root has beyond the ordinary ones"},
     {"-r", "PATH", set_read, NULL, "let files be read and executed beneath PATH, and nowhere else (Landlock)"},
@@ -971,7 +980,8 @@ static const struct option {
     {"--log", "FILE", set_log, NULL, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
     {"--log-allowed", NULL, NULL, &settings.log_allowed, "write what is permitted there, too"},
     {"--chroot", "DIR", set_chroot, NULL, "make this the command's root directory (root only)"},
-    {"--hosts-mount", NULL, NULL, &settings.hosts_mount, "show names by a mount of the command's own (root only; no cost on opens)"},
+    {"--hosts-mount", NULL, NULL, &settings.hosts_mount,
+     "show names by a mount of the command's own (root only; no cost on opens)"},
     {"--cwd", "DIR", set_cwd, NULL, "run the command in this directory"},
     {"--env", "NAME[=VALUE]", set_env, NULL, "set a variable for the command, or keep it with --clean-env"},
     {"--clean-env", NULL, NULL, &settings.clean_env, "no variables but those of --env"},
@@ -990,8 +1000,10 @@ static void usage(int to)
                 "       sandlock explain [OPTION...] -- DEST...       what the rules say of each destination\n"
                 "       sandlock check                                what this kernel offers, what is lost without\n"
                 "       sandlock --help | --version\n\n"
-                "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, or * (or nothing) for all. PORTS are 443, 80,443,\n"
-                "8000-8010 or *; without them, all. No scheme means tcp://. No rule at all means no network.\n\noptions:\n");
+                "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, or * (or nothing) for all. "
+                "PORTS are 443, 80,443,\n"
+                "8000-8010 or *; without them, all. No scheme means tcp://. No rule at all means no network.\n"
+                "\noptions:\n");
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         char name[40];
 
@@ -1056,7 +1068,8 @@ static void options_set_line(char *line)
     snprintf(name, sizeof name, "%s%.*s", word.len == 1 ? "-" : "--", (int)word.len, word.p);
     const struct option *option = option_find(slice_of(name));
     if (option == NULL || option->set == set_policy)
-        die("'%.*s': no option for a policy file; a line like net-allow 10.0.0.1:443 would be right", (int)word.len, word.p);
+        die("'%.*s': no option for a policy file; a line like net-allow 10.0.0.1:443 would be right", (int)word.len,
+            word.p);
     if ((option->argument == NULL) != (value.len == 0))
         die("%.*s: %s", (int)word.len, word.p, option->argument ? "needs a value behind it" : "takes no value");
     option_apply(option, value.len ? value.p : NULL);
@@ -1071,7 +1084,8 @@ static void set_policy(const char *path)
         struct slice line = slice_split(&rest, '\n');
         size_t end = 0;
 
-        while (end < line.len && !(line.p[end] == '#' && (end == 0 || line.p[end - 1] == ' ' || line.p[end - 1] == '\t')))
+        while (end < line.len &&
+               !(line.p[end] == '#' && (end == 0 || line.p[end - 1] == ' ' || line.p[end - 1] == '\t')))
             end++;
         line = slice_trim((struct slice){line.p, end});
         say_place(path, number);
@@ -1105,12 +1119,22 @@ enum __attribute__((packed)) call {
 };
 
 static const char *const call_names[] = {
-    "", "connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg", "socket", "setsockopt", "open", "prlimit", "schedule",
-    "signal",
+    "",           "connect", "bind",    "listen",   "sendto", "sendmsg", "sendmmsg", "socket",
+    "setsockopt", "open",    "prlimit", "schedule", "signal",
 };
 
 /* When a row is part of the filter. */
-enum __attribute__((packed)) when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHEN_HOSTS, WHEN_UNSTEERED, WHEN_UNSCOPED, WHEN_UNPRIVILEGED, WHEN_LEADERS_TABLE };
+enum __attribute__((packed)) when {
+    ALWAYS,
+    WHEN_UDP,
+    WHEN_ICMP,
+    WHEN_SENDS,         /* sends are looked at */
+    WHEN_HOSTS,         /* opens are */
+    WHEN_UNSTEERED,
+    WHEN_UNSCOPED,      /* Landlock doesn't hold signals back */
+    WHEN_UNPRIVILEGED,  /* we have no CAP_SYS_PTRACE */
+    WHEN_LEADERS_TABLE, /* only a leader's descriptors can be read */
+};
 
 #define FAILS(e) (SECCOMP_RET_ERRNO | (e))
 #define IS(arg, value) {BPF_EQUAL, arg, UINT32_MAX, value}
@@ -1123,6 +1147,7 @@ enum __attribute__((packed)) when { ALWAYS, WHEN_UDP, WHEN_ICMP, WHEN_SENDS, WHE
 #define REFUSED_OPTION(when, level, option, name) \
     {NR_setsockopt, CALL_SETSOCKOPT, when, ASKED, {IS(1, level), IS(2, option)}, name, GROUP_NONE}
 #define READS_A_FILE(arg) {BPF_EQUAL, arg, O_ACCMODE | O_CREAT | O_DIRECTORY | O_PATH, O_RDONLY}
+#define TRAP(number, call, when, result, ...) {number, call, when, result, {__VA_ARGS__}, NULL, GROUP_NONE}
 #define IS_NOT(arg, value) {BPF_UNLIKE, arg, UINT32_MAX, value}
 #define REFUSED(number, group) {number, CALL_NONE, ALWAYS, FAILS(EPERM), {{0}}, NULL, group}
 #define REFUSED_IOCTL(request, group) {NR_ioctl, CALL_NONE, ALWAYS, FAILS(EPERM), {IS(1, request)}, NULL, group}
@@ -1151,35 +1176,35 @@ static const struct trap {
     const char *name; /* of what is refused, for the log */
     enum group group; /* not part of the filter when this is allowed */
 } traps[] = {
-    {NR_connect, CALL_CONNECT, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
-    {NR_bind, CALL_BIND, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
-    {NR_listen, CALL_LISTEN, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
+    TRAP(NR_connect, CALL_CONNECT, ALWAYS, ASKED, {0}),
+    TRAP(NR_bind, CALL_BIND, ALWAYS, ASKED, {0}),
+    TRAP(NR_listen, CALL_LISTEN, ALWAYS, ASKED, {0}),
 
-    {NR_sendto, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}, NULL, GROUP_NONE},
-    {NR_sendto, CALL_SENDTO, WHEN_SENDS, ASKED, {IS_GIVEN(4)}, NULL, GROUP_NONE},
-    {NR_sendmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(2, KERNEL_MSG_FASTOPEN)}, NULL, GROUP_NONE},
-    {NR_sendmsg, CALL_SENDMSG, WHEN_SENDS, ASKED, {{0}}, NULL, GROUP_NONE},
-    {NR_sendmmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {HAS_BIT(3, KERNEL_MSG_FASTOPEN)}, NULL, GROUP_NONE},
-    {NR_sendmmsg, CALL_SENDMMSG, WHEN_SENDS, ASKED, {{0}}, NULL, GROUP_NONE},
+    TRAP(NR_sendto, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), HAS_BIT(3, KERNEL_MSG_FASTOPEN)),
+    TRAP(NR_sendto, CALL_SENDTO, WHEN_SENDS, ASKED, IS_GIVEN(4)),
+    TRAP(NR_sendmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), HAS_BIT(2, KERNEL_MSG_FASTOPEN)),
+    TRAP(NR_sendmsg, CALL_SENDMSG, WHEN_SENDS, ASKED, {0}),
+    TRAP(NR_sendmmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), HAS_BIT(3, KERNEL_MSG_FASTOPEN)),
+    TRAP(NR_sendmmsg, CALL_SENDMMSG, WHEN_SENDS, ASKED, {0}),
 
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, 0)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, IPPROTO_TCP)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, 0)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, {IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_UDP)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMP)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, {IS(0, AF_INET6), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMPV6)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 0 /* ROUTE */)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 4 /* SOCK_DIAG */)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 15 /* KOBJECT_UEVENT */)}, NULL, GROUP_NONE},
-    {NR_socket, CALL_SOCKET, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
+    TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, 0)),
+    TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, IPPROTO_TCP)),
+    TRAP(NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, 0)),
+    TRAP(NR_socket, CALL_NONE, WHEN_UDP, ALLOWED, IS_IP(0), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_UDP)),
+    TRAP(NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, IS(0, AF_INET), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMP)),
+    TRAP(NR_socket, CALL_NONE, WHEN_ICMP, ALLOWED, IS(0, AF_INET6), IS_TYPE(1, SOCK_DGRAM), IS(2, IPPROTO_ICMPV6)),
+    TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)),
+    TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)),
+    TRAP(NR_socket, CALL_NONE, WHEN_SENDS, ALLOWED, IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)),
+    TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 0 /* ROUTE */)),
+    TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 4 /* SOCK_DIAG */)),
+    TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS(0, AF_NETLINK), IS_DGRAM_OR_RAW(1), IS(2, 15 /* KOBJECT_UEVENT */)),
+    TRAP(NR_socket, CALL_SOCKET, ALWAYS, ASKED, {0}),
 
-    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
-    {NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, {IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
-    {NR_socketpair, CALL_NONE, WHEN_SENDS, ALLOWED, {IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)}, NULL, GROUP_NONE},
-    {NR_socketpair, CALL_SOCKET, ALWAYS, ASKED, {{0}}, NULL, GROUP_NONE},
+    TRAP(NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, IS(0, AF_UNIX), IS_TYPE(1, SOCK_STREAM), IS_ZERO_OR_ONE(2)),
+    TRAP(NR_socketpair, CALL_NONE, ALWAYS, ALLOWED, IS(0, AF_UNIX), IS_TYPE(1, SOCK_SEQPACKET), IS_ZERO_OR_ONE(2)),
+    TRAP(NR_socketpair, CALL_NONE, WHEN_SENDS, ALLOWED, IS(0, AF_UNIX), IS_DGRAM_OR_RAW(1), IS_ZERO_OR_ONE(2)),
+    TRAP(NR_socketpair, CALL_SOCKET, ALWAYS, ASKED, {0}),
 
     /* What makes a packet go elsewhere than its checked destination, or lets a send connect. */
     REFUSED_OPTION(ALWAYS, SOL_IPV6, IPV6_RTHDR, "IPV6_RTHDR"),
@@ -1197,13 +1222,13 @@ static const struct trap {
     REFUSED_OPTION(ALWAYS, IPPROTO_TCP, TCP_REPAIR_OPTION, "TCP_REPAIR"),
     REFUSED_OPTION(ALWAYS, SOL_SOCKET, SO_MARK, "SO_MARK"),
     /* Joining a multicast group sends a report: done on behalf, as a send to that group. */
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_GROUP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IP), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, IPV6_JOIN_GROUP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_GROUP)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, {IS(1, SOL_IPV6), IS(2, MCAST_JOIN_SOURCE_GROUP)}, NULL, GROUP_NONE},
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)),
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)),
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IP), IS(2, MCAST_JOIN_GROUP)),
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IP), IS(2, MCAST_JOIN_SOURCE_GROUP)),
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IPV6), IS(2, IPV6_JOIN_GROUP)),
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IPV6), IS(2, MCAST_JOIN_GROUP)),
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IPV6), IS(2, MCAST_JOIN_SOURCE_GROUP)),
     REFUSED_OPTION(ALWAYS, SOL_IP, IP_MSFILTER, "IP_MSFILTER"),
     REFUSED_OPTION(ALWAYS, SOL_IP, MCAST_MSFILTER, "MCAST_MSFILTER"),
     REFUSED_OPTION(ALWAYS, SOL_IPV6, MCAST_MSFILTER, "MCAST_MSFILTER"),
@@ -1215,26 +1240,26 @@ static const struct trap {
     REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, 76, "IPV6_UNICAST_IF"),
     REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF"),
     REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, IPV6_PKTINFO, "IPV6_PKTINFO"),
-    {NR_setsockopt, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), {IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT_OPTION)}, NULL, GROUP_NONE},
-    {NR_setsockopt, CALL_NONE, WHEN_SENDS, FAILS(EOPNOTSUPP), {IS(1, SOL_SOCKET), IS(2, KERNEL_SO_ZEROCOPY)}, NULL, GROUP_NONE},
+    TRAP(NR_setsockopt, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT_OPTION)),
+    TRAP(NR_setsockopt, CALL_NONE, WHEN_SENDS, FAILS(EOPNOTSUPP), IS(1, SOL_SOCKET), IS(2, KERNEL_SO_ZEROCOPY)),
 
     /* What could read /etc/hosts: no writing, creating, directory or O_PATH. */
-    {NR_open, CALL_OPEN, WHEN_HOSTS, ASKED, {READS_A_FILE(1)}, NULL, GROUP_NONE},
-    {NR_openat, CALL_OPEN, WHEN_HOSTS, ASKED, {READS_A_FILE(2)}, NULL, GROUP_NONE},
-    {NR_openat2, CALL_OPEN, WHEN_HOSTS, ASKED, {{0}}, NULL, GROUP_NONE},
+    TRAP(NR_open, CALL_OPEN, WHEN_HOSTS, ASKED, READS_A_FILE(1)),
+    TRAP(NR_openat, CALL_OPEN, WHEN_HOSTS, ASKED, READS_A_FILE(2)),
+    TRAP(NR_openat2, CALL_OPEN, WHEN_HOSTS, ASKED, {0}),
 
     /* Ways around the filter, or around whose descriptors and memory we read. */
-    {NR_io_uring_setup, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL, GROUP_NONE},
-    {NR_io_uring_enter, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL, GROUP_NONE},
-    {NR_io_uring_register, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL, GROUP_NONE},
-    {NR_clone3, CALL_NONE, ALWAYS, FAILS(ENOSYS), {{0}}, NULL, GROUP_NONE},
-    {NR_clone, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_FILES}}, NULL, GROUP_NONE},
-    {NR_clone, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {{BPF_EQUAL, 0, SPLIT_TABLE, CLONE_THREAD}}, NULL, GROUP_NONE},
-    {NR_unshare, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(0, CLONE_FILES)}, NULL, GROUP_NONE},
-    {NR_close_range, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {HAS_BIT(2, CLOSE_RANGE_SPLIT)}, NULL, GROUP_NONE},
+    TRAP(NR_io_uring_setup, CALL_NONE, ALWAYS, FAILS(ENOSYS), {0}),
+    TRAP(NR_io_uring_enter, CALL_NONE, ALWAYS, FAILS(ENOSYS), {0}),
+    TRAP(NR_io_uring_register, CALL_NONE, ALWAYS, FAILS(ENOSYS), {0}),
+    TRAP(NR_clone3, CALL_NONE, ALWAYS, FAILS(ENOSYS), {0}),
+    TRAP(NR_clone, CALL_NONE, ALWAYS, FAILS(EPERM), {BPF_EQUAL, 0, SPLIT_TABLE, CLONE_FILES}),
+    TRAP(NR_clone, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), {BPF_EQUAL, 0, SPLIT_TABLE, CLONE_THREAD}),
+    TRAP(NR_unshare, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), HAS_BIT(0, CLONE_FILES)),
+    TRAP(NR_close_range, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), HAS_BIT(2, CLOSE_RANGE_SPLIT)),
 
     /* Without CAP_SYS_PTRACE we couldn't look into it any more: it is told that it was done. */
-    {NR_prctl, CALL_NONE, WHEN_UNPRIVILEGED, FAILS(0), {IS(0, PR_SET_DUMPABLE), IS(1, 0)}, NULL, GROUP_NONE},
+    TRAP(NR_prctl, CALL_NONE, WHEN_UNPRIVILEGED, FAILS(0), IS(0, PR_SET_DUMPABLE), IS(1, 0)),
 
     /* What reaches into other processes, or lets others act. */
     REFUSED(NR_ptrace, GROUP_TRACE),
@@ -1250,25 +1275,25 @@ static const struct trap {
     REFUSED(NR_request_key, GROUP_KEYS),
     REFUSED(NR_move_pages, GROUP_TRACE),
     REFUSED(NR_migrate_pages, GROUP_TRACE),
-    {NR_prlimit64, CALL_PRLIMIT, ALWAYS, ASKED, {IS_NOT(0, 0), IS_GIVEN(2)}, NULL, GROUP_NONE},
-    {NR_sched_setaffinity, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
-    {NR_sched_setscheduler, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
-    {NR_sched_setparam, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
-    {NR_sched_setattr, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, 0)}, NULL, GROUP_NONE},
-    {NR_setpriority, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, PRIO_PROCESS)}, NULL, GROUP_NONE},
-    {NR_setpriority, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(1, 0)}, NULL, GROUP_NONE},
-    {NR_ioprio_set, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(0, IOPRIO_PROCESS)}, NULL, GROUP_NONE},
-    {NR_ioprio_set, CALL_SCHEDULE, ALWAYS, ASKED, {IS_NOT(1, 0)}, NULL, GROUP_NONE},
-    {NR_kill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
-    {NR_tkill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
-    {NR_tgkill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
-    {NR_rt_sigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
-    {NR_rt_tgsigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {{0}}, NULL, GROUP_NONE},
-    {NR_pidfd_send_signal, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {{0}}, NULL, GROUP_NONE},
-    {NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {IS(1, F_SETOWN)}, NULL, GROUP_NONE},
-    {NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {IS(1, F_SETOWN_EX)}, NULL, GROUP_NONE},
-    {NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {IS(1, 0x8901 /* FIOSETOWN */)}, NULL, GROUP_NONE},
-    {NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {IS(1, 0x8902 /* SIOCSPGRP */)}, NULL, GROUP_NONE},
+    TRAP(NR_prlimit64, CALL_PRLIMIT, ALWAYS, ASKED, IS_NOT(0, 0), IS_GIVEN(2)),
+    TRAP(NR_sched_setaffinity, CALL_SCHEDULE, ALWAYS, ASKED, IS_NOT(0, 0)),
+    TRAP(NR_sched_setscheduler, CALL_SCHEDULE, ALWAYS, ASKED, IS_NOT(0, 0)),
+    TRAP(NR_sched_setparam, CALL_SCHEDULE, ALWAYS, ASKED, IS_NOT(0, 0)),
+    TRAP(NR_sched_setattr, CALL_SCHEDULE, ALWAYS, ASKED, IS_NOT(0, 0)),
+    TRAP(NR_setpriority, CALL_SCHEDULE, ALWAYS, ASKED, IS_NOT(0, PRIO_PROCESS)),
+    TRAP(NR_setpriority, CALL_SCHEDULE, ALWAYS, ASKED, IS_NOT(1, 0)),
+    TRAP(NR_ioprio_set, CALL_SCHEDULE, ALWAYS, ASKED, IS_NOT(0, IOPRIO_PROCESS)),
+    TRAP(NR_ioprio_set, CALL_SCHEDULE, ALWAYS, ASKED, IS_NOT(1, 0)),
+    TRAP(NR_kill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {0}),
+    TRAP(NR_tkill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {0}),
+    TRAP(NR_tgkill, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {0}),
+    TRAP(NR_rt_sigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {0}),
+    TRAP(NR_rt_tgsigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {0}),
+    TRAP(NR_pidfd_send_signal, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {0}),
+    TRAP(NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, F_SETOWN)),
+    TRAP(NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, F_SETOWN_EX)),
+    TRAP(NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, 0x8901 /* FIOSETOWN */)),
+    TRAP(NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, 0x8902 /* SIOCSPGRP */)),
 
     /* Other views of files and networks. */
     REFUSED(NR_mount, GROUP_MOUNT),
@@ -1306,19 +1331,20 @@ static const struct trap {
     {NR_mknod, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 1, S_IFMT, S_IFBLK}}, NULL, GROUP_MACHINE},
     {NR_mknodat, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 2, S_IFMT, S_IFCHR}}, NULL, GROUP_MACHINE},
     {NR_mknodat, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 2, S_IFMT, S_IFBLK}}, NULL, GROUP_MACHINE},
-    {NR_personality, CALL_NONE, ALWAYS, ALLOWED, {IS(0, UINT32_MAX)}, NULL, GROUP_NONE}, /* asks */
-    {NR_personality, CALL_NONE, ALWAYS, FAILS(EPERM), {HAS_BIT(0, ~(uint32_t)PERSONALITY_HARMLESS)}, NULL, GROUP_PERSONALITY},
+    TRAP(NR_personality, CALL_NONE, ALWAYS, ALLOWED, IS(0, UINT32_MAX)), /* asks */
+    {NR_personality, CALL_NONE, ALWAYS, FAILS(EPERM), {HAS_BIT(0, ~(uint32_t)PERSONALITY_HARMLESS)}, NULL,
+     GROUP_PERSONALITY},
 
-    /* ioctl: what types into terminals, makes packets, or changes interfaces and routes. Of the socket ioctls only those
-     * that read are let through. */
+    /* ioctl: what types into terminals, makes packets, or changes interfaces and routes. Of the socket ioctls only
+     * those that read are let through. */
     REFUSED_IOCTL(0x5412 /* TIOCSTI */, GROUP_TTY),
     REFUSED_IOCTL(0x541C /* TIOCLINUX */, GROUP_TTY),
     REFUSED_IOCTL(0xAA00 /* USERFAULTFD_IOC_NEW */, GROUP_USERFAULTFD),
     REFUSED(NR_userfaultfd, GROUP_USERFAULTFD),
     REFUSED_IOCTL(0x400454CA /* TUNSETIFF */, GROUP_INTERFACES),
     {NR_ioctl, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 1, 0xFF00, 0xAF00}}, NULL, GROUP_INTERFACES}, /* VHOST_* */
-    {NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {{BPF_UNLIKE, 1, 0xFFFFFF00, 0x8900}}, NULL, GROUP_NONE},
-    {NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {{BPF_EQUAL, 1, 0xFFFFFFF0, 0x8900}}, NULL, GROUP_NONE}, /* FIOSETOWN .. */
+    TRAP(NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {BPF_UNLIKE, 1, 0xFFFFFF00, 0x8900}),
+    TRAP(NR_ioctl, CALL_NONE, ALWAYS, ALLOWED, {BPF_EQUAL, 1, 0xFFFFFFF0, 0x8900}), /* FIOSETOWN .. */
     PERMITTED_IOCTL(0x8910 /* SIOCGIFNAME */),
     PERMITTED_IOCTL(0x8912 /* SIOCGIFCONF */),
     PERMITTED_IOCTL(0x8913 /* SIOCGIFFLAGS */),
@@ -1565,8 +1591,8 @@ static void events_summarize(void)
         if (shown == 0)
             say("denied in all:");
         if (shown++ < 20)
-            say("  %s, %llu time%s%s%s", seen[i].subject, (unsigned long long)seen[i].count, seen[i].count == 1 ? "" : "s",
-                seen[i].allow[0] ? ": " : "", seen[i].allow);
+            say("  %s, %llu time%s%s%s", seen[i].subject, (unsigned long long)seen[i].count,
+                seen[i].count == 1 ? "" : "s", seen[i].allow[0] ? ": " : "", seen[i].allow);
     }
     if (shown > 20 || unseen > 0)
         say("  and %llu more", (unsigned long long)(shown > 20 ? shown - 20 : 0) + unseen);
@@ -1651,7 +1677,8 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Close a descriptor of the child's that we hold. Ours may be the last reference: what could wait then is not for us. */
+/* Close a descriptor of the child's that we hold. Ours may be the last reference: what could wait then is not for
+ * us. */
 static void release(int fd, struct socket_kind kind)
 {
     if (fd < 0)
@@ -1715,7 +1742,7 @@ static struct unix_target {
     struct creds caller;      /* whose rights it was found by, and is used with */
     char name[PATH_MAX + 1];  /* its path as we see it, or @ and the abstract name, for rules and people */
     size_t name_len;          /* an abstract name may hold NULs */
-    char bound[PATH_MAX + 1]; /* the path that its holder bound it by, without symbolic links; empty: the same, or unknown */
+    char bound[PATH_MAX + 1]; /* the path that its holder bound it by, without symbolic links; empty: unknown */
     dev_t device;
     ino_t inode;
     enum { HELD_OUTSIDE, HELD_INSIDE, HELD_BY_NOBODY } holder; /* who bound it; unknown is outside */
@@ -1731,8 +1758,8 @@ static void own_mark(const struct unixdiag_socket *found)
     cookieset_mark(&own_sockets, found->cookie);
 }
 
-/* A unix socket is about to be bound inside, or may be by the kernel itself. One that is bound already, by whomever, stays what
- * it is. */
+/* A unix socket is about to be bound inside, or may be by the kernel itself. One that is bound already, by whomever,
+ * stays what it is. */
 static void own_add(int pin)
 {
     union address bound;
@@ -1770,7 +1797,8 @@ static void own_found(const struct unixdiag_socket *found)
     }
 }
 
-/* Asking takes long where there are many sockets; then it has a quarter of our time, and callers wait for their turn. */
+/* Asking takes long where there are many sockets; then it has a quarter of our time, and callers wait for their
+ * turn. */
 static uint64_t own_free_at; /* in microseconds, on the clock of now_us */
 
 static uint64_t now_us(void)
@@ -1818,8 +1846,8 @@ static void own_ask_inode(const struct stat *status)
         unix_target.holder = HELD_OUTSIDE;
 }
 
-/* Look a path up as the caller would, with its rights. The inode is pinned, so that it can't be swapped any more. 0, or -errno:
- * the kernel's own, or -EACCES where we can't stand in its place. */
+/* Look a path up as the caller would, with its rights. The inode is pinned, so that it can't be swapped any more. 0,
+ * or -errno: the kernel's own, or -EACCES where we can't stand in its place. */
 static int parse_unix_path(const struct request *r, const char *path)
 {
     static struct childpath walk;
@@ -1849,7 +1877,8 @@ static int parse_unix_path(const struct request *r, const char *path)
     return 0;
 }
 
-/* Where a unix address leads. The address becomes one that leads there from where we are. 0 or -errno; LATER: not now. */
+/* Where a unix address leads. The address becomes one that leads there from where we are. 0 or -errno; LATER: not
+ * now. */
 static int parse_unix(const struct request *r, union address *address, socklen_t *len)
 {
     size_t room = *len - offsetof(struct sockaddr_un, sun_path);
@@ -1915,8 +1944,8 @@ static int parse_destination(const struct request *r, union address *address, so
         *len = 0;
         return 0;
     }
-    /* A send on a datagram socket of IPv4 takes AF_UNSPEC for AF_INET; so does bind. To connect it means disconnect, and
-     * to a send of IPv6 no address at all. */
+    /* A send on a datagram socket of IPv4 takes AF_UNSPEC for AF_INET; so does bind. To connect it means disconnect,
+     * and to a send of IPv6 no address at all. */
     if (family == AF_UNSPEC && r->call != CALL_CONNECT && r->kind.domain == AF_INET)
         family = AF_INET;
     else if (family == AF_UNSPEC && is_send(r->call))
@@ -2219,8 +2248,8 @@ static enum control parse_control_type(const struct cmsghdr *c, struct socket_ki
     return CONTROL_UNKNOWN;
 }
 
-/* The interface that a PKTINFO names is taken out, but where the user permits steering. source: the source address that it
- * names, if it does. */
+/* The interface that a PKTINFO names is taken out, but where the user permits steering. source: the source address
+ * that it names, if it does. */
 static void parse_packet_info(struct cmsghdr *c, struct ip_addr *source)
 {
     if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO && c->cmsg_len >= CMSG_LEN(sizeof(struct in_pktinfo))) {
@@ -2229,7 +2258,8 @@ static void parse_packet_info(struct cmsghdr *c, struct ip_addr *source)
         info->ipi_ifindex = settings.allow_steering ? info->ipi_ifindex : 0;
         *source = ip_addr_from_v4(info->ipi_spec_dst);
     }
-    if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO && c->cmsg_len >= CMSG_LEN(sizeof(struct in6_pktinfo))) {
+    if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
+        c->cmsg_len >= CMSG_LEN(sizeof(struct in6_pktinfo))) {
         struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(c);
 
         info->ipi6_ifindex = settings.allow_steering ? info->ipi6_ifindex : 0;
@@ -2349,13 +2379,20 @@ static bool unix_rule_covers(const struct unix_rule *rule, const char *name, siz
     return false;
 }
 
-/* Does an allow rule cover the target: by the name that it has now, and by the one that it was bound by, since whoever may
- * write the directory can link or rename it; or by the very file that the rule's path was at start. */
+/* Is this the very file that the rule's path was at start? */
+static bool unix_rule_has_file(const struct unix_rule *rule, const struct unix_target *target)
+{
+    return rule->kind == UNIX_PATH && rule->inode != 0 && rule->inode == target->inode &&
+           rule->device == target->device;
+}
+
+/* Does an allow rule cover the target: by the name that it has now, and by the one that it was bound by, since
+ * whoever may write the directory can link or rename it; or by the very file that the rule's path was at start. */
 static bool unix_rule_allows(const struct unix_rule *rule, const struct unix_target *target)
 {
     if (!unix_rule_covers(rule, target->name, target->name_len))
         return false;
-    if (rule->kind == UNIX_PATH && rule->inode != 0 && rule->inode == target->inode && rule->device == target->device)
+    if (unix_rule_has_file(rule, target))
         return true;
     return target->bound[0] == 0 || unix_rule_covers(rule, target->bound, strlen(target->bound));
 }
@@ -2364,7 +2401,7 @@ static bool unix_rule_denies(const struct unix_rule *rule, const struct unix_tar
 {
     return unix_rule_covers(rule, target->name, target->name_len) ||
            (target->bound[0] != 0 && unix_rule_covers(rule, target->bound, strlen(target->bound))) ||
-           (rule->kind == UNIX_PATH && rule->inode != 0 && rule->inode == target->inode && rule->device == target->device);
+           unix_rule_has_file(rule, target);
 }
 
 /* A unix socket: what the sandbox bound is inside; anything else takes a rule. */
@@ -2472,7 +2509,8 @@ static void event_name_rule(struct event *event, int64_t rule)
 }
 
 /* What there is to say of a destination, a bind or a listen. */
-static void event_of_destination(struct event *event, const struct destination *to, struct decision decision, bool binds)
+static void event_of_destination(struct event *event, const struct destination *to, struct decision decision,
+                                 bool binds)
 {
     char endpoint[IP_ENDPOINT_MAX];
 
@@ -2542,9 +2580,9 @@ static void signal_thread(const struct request *r, int sig)
         sys_tkill(r->tid, sig);
 }
 
-/* One try to connect a stream socket, which never waits. 0, -EINPROGRESS (begun now), -EALREADY (begun before), -errno. The
- * result of a connection that was begun before is taken by connecting again: SO_ERROR would leave the socket's state
- * behind. On loopback that is at once. */
+/* One try to connect a stream socket, which never waits. 0, -EINPROGRESS (begun now), -EALREADY (begun before),
+ * -errno. The result of a connection that was begun before is taken by connecting again: SO_ERROR would leave the
+ * socket's state behind. On loopback that is at once. */
 static int connect_stream(struct request *r)
 {
     bool blocks = pin_blocks(r->pin);
@@ -2626,8 +2664,8 @@ static void batch_release(void)
         release(batch.rights[--batch.n_rights], (struct socket_kind){0, 0, 0});
 }
 
-/* Do what follows with the caller's own user, groups and capabilities, where ours would be seen or count: root's, on sockets
- * that carry credentials. 0, or -EACCES; *ours is to be given to caller_leave then. */
+/* Do what follows with the caller's own user, groups and capabilities, where ours would be seen or count: root's, on
+ * sockets that carry credentials. 0, or -EACCES; *ours is to be given to caller_leave then. */
 static bool caller_counts(const struct request *r)
 {
     return !socket_is_ip(r->kind) && geteuid() == 0;
@@ -2820,7 +2858,8 @@ static struct outcome execute_send(struct request *r)
             size_t telling = write_lengths(r, r->sent_messages, (size_t)n);
             n = telling < (size_t)n ? (int64_t)telling + 1 : n;
         }
-        bool last = !stream || r->sent_bytes + batch.parts[0][0].iov_len + batch.parts[0][1].iov_len == batch.lengths[0];
+        size_t piece = batch.parts[0][0].iov_len + batch.parts[0][1].iov_len;
+        bool last = !stream || r->sent_bytes + piece == batch.lengths[0];
         static struct creds ours, theirs;
         bool counts = caller_counts(r);
         if (r->kind.domain == AF_UNIX)
@@ -2885,13 +2924,15 @@ static bool is_stand_in(const struct request *r)
  * (AI_ADDRCONFIG), and by curl for IPv6. It gets a unix socket, which leads nowhere. */
 static bool call_makes_probe(int domain, int type, int protocol)
 {
-    bool musl = (domain == AF_INET || domain == AF_INET6) && type == (SOCK_DGRAM | SOCK_CLOEXEC) && protocol == IPPROTO_UDP;
+    bool musl = (domain == AF_INET || domain == AF_INET6) && type == (SOCK_DGRAM | SOCK_CLOEXEC) &&
+                protocol == IPPROTO_UDP;
     bool curl = domain == AF_INET6 && type == SOCK_DGRAM && protocol == 0;
 
     return !policy.open[PROTOCOL_UDP] && (musl || curl);
 }
 
-/* ping asks a datagram socket for its own address first. Where only ICMP is open it gets one of ICMP, if it may have it. */
+/* ping asks a datagram socket for its own address first. Where only ICMP is open it gets one of ICMP, if it may have
+ * it. */
 static bool call_makes_ping(int domain, int type, int protocol)
 {
     return !policy.open[PROTOCOL_UDP] && policy.open[PROTOCOL_ICMP] && (domain == AF_INET || domain == AF_INET6) &&
@@ -2905,7 +2946,7 @@ static struct outcome socket_stand_in(struct request *r, bool ping)
 
     if (!ping) {
         r->pin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    } else if (creds_read(getpid(), &ours) == 0 && creds_read(r->tid, &theirs) == 0 && creds_take(&ours, &theirs) == 0) {
+    } else if (caller_enter(r, &ours, &theirs) == 0) {
         r->pin = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
         creds_restore(&ours, &theirs);
     }
@@ -3108,7 +3149,7 @@ static int membership_group(int level, int option, const uint8_t *value, size_t 
     struct ip_mreq v4;
     uint16_t port;
 
-    if (option == MCAST_JOIN_GROUP || option == MCAST_JOIN_SOURCE_GROUP) { /* struct group_req begins group_source_req */
+    if (option == MCAST_JOIN_GROUP || option == MCAST_JOIN_SOURCE_GROUP) { /* group_req begins group_source_req */
         size_t whole = option == MCAST_JOIN_GROUP ? sizeof(struct group_req) : sizeof(struct group_source_req);
 
         return len < whole ? -EINVAL
@@ -3215,14 +3256,16 @@ static struct outcome call_open(struct request *r)
  * counts is in registers: the kernel sees what we see. A process group may hold strangers. */
 static struct outcome call_on_others(struct request *r)
 {
-    bool by_kind = r->number == number_on(NR_setpriority, MACHINE_OURS) || r->number == number_on(NR_ioprio_set, MACHINE_OURS);
-    int one = r->number == number_on(NR_setpriority, MACHINE_OURS) ? PRIO_PROCESS : IOPRIO_PROCESS;
+    bool priority = r->number == number_on(NR_setpriority, MACHINE_OURS);
+    bool by_kind = priority || r->number == number_on(NR_ioprio_set, MACHINE_OURS);
+    int one = priority ? PRIO_PROCESS : IOPRIO_PROCESS;
     pid_t pid = (pid_t)r->args[by_kind ? 1 : 0];
     struct process_status status = {.leader = r->tid};
 
     process_status_read(r->tid, &status);
     bool self = pid == r->tid || pid == status.leader || (by_kind && pid == 0);
-    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && pid != here.closer.pid && process_descends(pid, getpid()));
+    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && pid != here.closer.pid &&
+                           process_descends(pid, getpid()));
     pid_t led = pid == 0 ? getpgid(status.leader) : -pid; /* a group that a process of ours leads holds no stranger */
     bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && process_descends(led, getpid());
     if ((inside && !(by_kind && (int)r->args[0] != one)) || group)
@@ -3262,8 +3305,8 @@ static struct outcome call_run(struct request *r)
 
 /* ---- reply: the only sender of answers ---- */
 
-/* Kernels without WAIT_KILLABLE_RECV repeat a call when a signal comes between its receipt and its reply. What it did is
- * kept here for the repetition. */
+/* Kernels without WAIT_KILLABLE_RECV repeat a call when a signal comes between its receipt and its reply. What it
+ * did is kept here for the repetition. */
 static struct lost_reply {
     pid_t tid; /* 0: empty */
     int number;
@@ -3279,8 +3322,8 @@ static void lost_keep(const struct request *r, int64_t value)
     memcpy(slot->args, r->args, sizeof slot->args);
 }
 
-/* Is this the repetition of a call whose reply was lost? Then *value is that reply. Another call of the same thread means
- * that nobody waits for it any more. */
+/* Is this the repetition of a call whose reply was lost? Then *value is that reply. Another call of the same thread
+ * means that nobody waits for it any more. */
 static bool lost_take(const struct request *r, int64_t *value)
 {
     struct lost_reply *slot = &lost_replies[(unsigned)r->tid % LOST_MAX];
@@ -3536,14 +3579,14 @@ static void signal_command(int sig)
         process_signal_descendants(sig);
 }
 
-/* A signal for the command: what a process sent us is passed on. What the kernel sent (the terminal's Ctrl-C, say) went to
- * the whole process group already, and what comes from inside isn't for us. */
+/* A signal for the command: what a process sent us is passed on. What the kernel sent (the terminal's Ctrl-C, say)
+ * went to the whole process group already, and what comes from inside isn't for us. */
 static void serve_signal(const struct signalfd_siginfo *info)
 {
     struct process_status status;
 
     if (info->ssi_signo == SIGHUP && info->ssi_code > 0 && getsid(0) == getpid()) {
-        signal_command(SIGHUP); /* the terminal is gone: the kernel tells the session's leader alone, as termios(3) has it */
+        signal_command(SIGHUP); /* the terminal is gone: the kernel tells the session's leader alone */
         signal_command(SIGCONT);
         return;
     }
@@ -3554,9 +3597,9 @@ static void serve_signal(const struct signalfd_siginfo *info)
     signal_command((int)info->ssi_signo);
 }
 
-/* The command was stopped, by Ctrl-Z or by itself. On a terminal our shell waits for us to stop as well (but a time limit goes
- * on counting); when it lets us go on in the foreground, a command with a process group of its own (a shell) has the terminal
- * again. false: we didn't stop. */
+/* The command was stopped, by Ctrl-Z or by itself. On a terminal our shell waits for us to stop as well (but a time
+ * limit goes on counting); when it lets us go on in the foreground, a command with a process group of its own (a
+ * shell) has the terminal again. false: we didn't stop. */
 static bool serve_stop(void)
 {
     static const struct timespec no_wait;
@@ -3578,8 +3621,8 @@ static bool serve_stop(void)
     return true;
 }
 
-/* Take exits and stops, a bounded number: a storm of them isn't to hold up the calls. Notes the command's exit in *status.
- * What is left: children, and perhaps more to take. */
+/* Take exits and stops, a bounded number: a storm of them isn't to hold up the calls. Notes the command's exit in
+ * *status. What is left: children, and perhaps more to take. */
 static enum children { CHILDREN_NONE, CHILDREN_LEFT, CHILDREN_MORE } serve_children(int *status)
 {
     bool still_stopped = false; /* we were let go on, and the command was not */
@@ -3685,8 +3728,8 @@ static int serve(void)
 
 /* ---- files: the Landlock domain ---- */
 
-/* The rights that are taken away at this path, or (inside) somewhere beneath it, from a rule whose path has `length`: the
- * longest path decides, and of two --fs-deny. */
+/* The rights that are taken away at this path, or (inside) somewhere beneath it, from a rule whose path has
+ * `length`: the longest path decides, and of two --fs-deny. */
 static uint64_t files_taken(const char *path, bool inside, size_t length)
 {
     uint64_t taken = 0;
@@ -3701,8 +3744,8 @@ static uint64_t files_taken(const char *path, bool inside, size_t length)
     return taken;
 }
 
-/* Permit rights beneath `path`, but where rules take them away: a ruleset can only permit, so what lies beside such a place
- * is permitted entry by entry. What can't be opened can't be used either. */
+/* Permit rights beneath `path`, but where rules take them away: a ruleset can only permit, so what lies beside such
+ * a place is permitted entry by entry. What can't be opened can't be used either. */
 static void files_permit(int ruleset, const char *path, uint64_t rights, size_t length)
 {
     int fd CLOSE_FD = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
@@ -3743,14 +3786,15 @@ static void files_close(struct slice path)
     settings.file_rules[settings.n_file_rules++] = (struct file_rule){copy, 0, KNOB_RIGHTS};
 }
 
-/* What the kernel gives its owner to change, whatever his capabilities: a root command finds it closed, but for devices that
- * do no harm. What -w names is the user's wish. */
+/* What the kernel gives its owner to change, whatever his capabilities: a root command finds it closed, but for
+ * devices that do no harm. What -w names is the user's wish. */
 static void files_close_knobs(void)
 {
-    static const char *const kinds[] = {"proc", "sysfs", "devtmpfs", "cgroup", "cgroup2", "debugfs", "tracefs", "configfs",
-                                        "securityfs", "bpf", "efivarfs", "pstore"};
-    static const char *const harmless[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
-                                           "/dev/ptmx", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console"};
+    static const char *const kinds[] = {"proc",    "sysfs",    "devtmpfs",   "cgroup", "cgroup2",  "debugfs",
+                                        "tracefs", "configfs", "securityfs", "bpf",    "efivarfs", "pstore"};
+    static const char *const harmless[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
+                                           "/dev/tty",  "/dev/ptmx", "/dev/pts",  "/dev/shm",    "/dev/mqueue",
+                                           "/dev/console"};
 
     struct slice rest = {NULL, 0};
 
@@ -3772,8 +3816,8 @@ static void files_close_knobs(void)
         settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], KNOB_RIGHTS, 0};
 }
 
-/* The command's Landlock domain: TCP and its neighbours as a second wall, files where the user says so or the command may
- * be root. A descriptor; -1: this kernel has nothing of it. */
+/* The command's Landlock domain: TCP and its neighbours as a second wall, files where the user says so or the
+ * command may be root. A descriptor; -1: this kernel has nothing of it. */
 static int files_prepare(int abi)
 {
     struct landlock_domain domain = {0, LANDLOCK_BIND_TCP | LANDLOCK_CONNECT_TCP,
@@ -3887,8 +3931,8 @@ static pid_t confine_start(struct confinement *c)
     if (c->failed[0] == 0)
         say("cannot run '%s': %s", c->argv[0], strerror(c->error));
     else if (c->error == EBUSY)
-        say("cannot %s: this is inside a sandbox already whose supervisor has the notifications (another sandlock?); the "
-            "kernel gives them to one only", c->failed);
+        say("cannot %s: this is inside a sandbox already, whose supervisor has the notifications (another sandlock?); "
+            "the kernel gives them to one only", c->failed);
     else
         say("cannot %s%s%s: %s", c->failed, c->text ? " " : "", c->text ? c->text : "", strerror(c->error));
     return -WEXITSTATUS(status);
@@ -3962,8 +4006,8 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
     const struct offer all[OFFERS] = {
         {"Linux 5.10 or later", old ? MISSING : ACTIVE, "older kernels lack calls that sandlock needs"},
         {"no supervisor around this one", f->nested ? MISSING : ACTIVE,
-         "this is inside a sandbox already whose supervisor has the notifications (another sandlock?); the kernel gives "
-         "them to one only"},
+         "this is inside a sandbox already whose supervisor has the notifications (another sandlock?); the kernel "
+         "gives them to one only"},
         {"seccomp notifications", f->notify ? ACTIVE : MISSING,
          "nothing can be decided; CONFIG_SECCOMP_FILTER, or a seccomp profile that permits seccomp(2)"},
         {"reading the command's memory", f->vm_read ? ACTIVE : f->proc ? DEGRADED : MISSING,
@@ -3973,8 +4017,8 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
         {"Yama's ptrace_scope", f->yama == 3 || (f->yama == 2 && !root) ? MISSING : ACTIVE,
          "processes may not be looked into; kernel.yama.ptrace_scope of 0 or 1"},
         {"Landlock domain (ABI 2)", f->landlock >= 2 ? ACTIVE : DEGRADED,
-         "the command can read and write the memory of the user's other processes by /proc, and so act as they may; root can "
-         "write in /proc, /sys and /dev"},
+         "the command can read and write the memory of the user's other processes by /proc, and so act as they may; "
+         "root can write in /proc, /sys and /dev"},
         {"Landlock for TCP (ABI 4)", f->landlock >= 4 ? ACTIVE : DEGRADED, "no second wall behind connect and bind"},
         {"Landlock scopes (ABI 6)", f->landlock >= 6 ? ACTIVE : DEGRADED,
          "signals and abstract sockets are held by the filter alone, or not at all"},
@@ -4022,8 +4066,8 @@ static void features_demand(const struct features *f)
     offers_of(f, offers);
     for (size_t i = 0; i < OFFERS; i++)
         if (offers[i].state == MISSING || (settings.strict && offers[i].state == DEGRADED))
-            die("%s%s: %s: %s", settings.strict ? "--strict: " : "", offers[i].state == MISSING ? "missing" : "degraded",
-                offers[i].name, offers[i].lost);
+            die("%s%s: %s: %s", settings.strict ? "--strict: " : "",
+                offers[i].state == MISSING ? "missing" : "degraded", offers[i].name, offers[i].lost);
 }
 
 /* ---- main ---- */
@@ -4138,8 +4182,8 @@ static void hosts_compose(struct hosts_text *file)
     free(image.p);
 }
 
-/* Show the hosts file inside, where rules have names: by a mount (asked for, or under --chroot where that can be done), else
- * by answering opens. The mount to be made; -1: none. */
+/* Show the hosts file inside, where rules have names: by a mount (asked for, or under --chroot where that can be
+ * done), else by answering opens. The mount to be made; -1: none. */
 static int main_prepare_hosts(void)
 {
     struct hosts_text file = {.p = NULL};
@@ -4150,7 +4194,8 @@ static int main_prepare_hosts(void)
     int root CLOSE_FD = open(settings.chroot ? settings.chroot : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     here.real_hosts = sys_openat2(root, "/etc/hosts", &how);
     hosts_compose(&file);
-    int mounted = here.real_hosts >= 0 && (settings.hosts_mount || settings.chroot) ? mounts_make_file(file.p, file.len) : -1;
+    bool mounts = here.real_hosts >= 0 && (settings.hosts_mount || settings.chroot);
+    int mounted = mounts ? mounts_make_file(file.p, file.len) : -1;
     if (mounted < 0 && settings.hosts_mount)
         die("--hosts-mount: %s; %s", here.real_hosts < 0 ? "there is no /etc/hosts to cover" : strerror(-mounted),
             "root with CAP_SYS_ADMIN and Linux 5.2 would be right, or no --hosts-mount");
@@ -4158,7 +4203,8 @@ static int main_prepare_hosts(void)
     if (mounted < 0 && (here.real_hosts < 0 || here.hosts < 0 || !here.proc))
         say("names are not shown inside: there is no %s", here.real_hosts < 0 ? "/etc/hosts" : "/proc");
     else if (mounted < 0 && (write(here.hosts, file.p, file.len) != (ssize_t)file.len ||
-                             fcntl(here.hosts, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0))
+                             fcntl(here.hosts, F_ADD_SEALS,
+                                   F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0))
         die("cannot compose the hosts file: %s", strerror(errno));
     if (mounted >= 0 || here.real_hosts < 0 || here.hosts < 0 || !here.proc)
         settings.no_hosts = true; /* opens needn't be looked at */
@@ -4212,7 +4258,8 @@ static int run_command(char **argv)
     settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads || settings.no_getfd) < 0)
         die("cannot assemble the filter: it is too long");
-    c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW | (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);
+    c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW |
+                     (features.killable ? KERNEL_WAIT_KILLABLE_RECV : 0);
     sigemptyset(&signals);
     for (size_t i = 0; i < ARRAY_LEN(caught); i++)
         sigaddset(&signals, caught[i]);
@@ -4260,7 +4307,8 @@ static int explain_command(char **destinations)
             die("explain '%s': %s", *destinations, error);
         unsigned full = rule.prefix.addr.version == 6 ? 128 : 32;
         if (rule.target != TARGET_PREFIX || rule.prefix.len != full || rule.n_ports > 1)
-            die("explain '%s': not one destination; 10.0.0.1:443 or udp://[2001:db8::1]:53 would be right", *destinations);
+            die("explain '%s': not one destination; 10.0.0.1:443 or udp://[2001:db8::1]:53 would be right",
+                *destinations);
         if (rule.n_ports == 0 && rule.protocols != 1 << PROTOCOL_ICMP)
             die("explain '%s': no port; 10.0.0.1:443 or icmp://10.0.0.1 would be right", *destinations);
         for (unsigned p = 0; p < PROTOCOLS; p++)

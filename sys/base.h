@@ -1,4 +1,4 @@
-/* base.h - what every other part leans on: fatal errors, text slices, numbers, a cursor over untrusted bytes, descriptors */
+/* base.h - what every other part leans on: fatal errors, text slices, numbers, a cursor over untrusted bytes */
 #ifndef BASE_H
 #define BASE_H
 
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CLOSE_FD __attribute__((cleanup(fd_cleanup))) /* a descriptor that is closed when its scope ends; starts at -1 */
+#define CLOSE_FD __attribute__((cleanup(fd_cleanup))) /* a descriptor that closes with its scope; starts at -1 */
 
 enum { EXIT_OURS = 125, MESSAGE_MAX = 1024 };
 
@@ -26,7 +26,8 @@ struct slice {
     size_t len;
 };
 
-/* Untrusted bytes. The first read past the end sets bad; every later read then gives zeros. Check bad once, at the end. */
+/* Untrusted bytes. The first read past the end sets bad; every later read then gives zeros. Check bad once, at the
+ * end. */
 struct cursor {
     const uint8_t *p;
     size_t len, pos;

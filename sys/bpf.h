@@ -6,9 +6,9 @@
 
 #include <linux/filter.h>
 
-/* A filter is a table of rows: "when this call's arguments look like this, return that". The first row of a call that
- * matches decides; a call without a matching row gets what the table's user says. int arguments are compared on their low 32 bits, as the
- * kernel itself reads them; pointers on both halves. */
+/* A filter is a table of rows: "when this call's arguments look like this, return that". The first row of a call
+ * that matches decides; a call without a matching row gets what the table's user says. int arguments are compared on
+ * their low 32 bits, as the kernel itself reads them; pointers on both halves. */
 enum __attribute__((packed)) bpf_test {
     BPF_ALWAYS,  /* ends the list of conditions */
     BPF_EQUAL,   /* (low 32 bits & mask) == value */
@@ -95,8 +95,8 @@ static void bpf_emit_argument(struct bpf_program *program, const struct bpf_cond
         bpf_emit(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, c->mask);
 }
 
-/* Falls through when the condition holds. Returns the place of the jump that is taken when it doesn't; how far, is filled
- * in by bpf_end_condition. loaded: the argument, masked, is at hand. */
+/* Falls through when the condition holds. Returns the place of the jump that is taken when it doesn't; how far, is
+ * filled in by bpf_end_condition. loaded: the argument, masked, is at hand. */
 static unsigned bpf_begin_condition(struct bpf_program *program, const struct bpf_condition *c, bool loaded)
 {
     if (!loaded)

@@ -40,8 +40,8 @@ static bool caps_has(unsigned cap)
     return syscall(__NR_capget, &header, data) == 0 && data[cap / 32].effective >> cap % 32 & 1;
 }
 
-/* Of the calling thread's capabilities keep `permitted` (bits by number) at most, and `effective` of those in force. 0 or
- * -errno. */
+/* Of the calling thread's capabilities keep `permitted` (bits by number) at most, and `effective` of those in force.
+ * 0 or -errno. */
 static int caps_limit(uint64_t permitted, uint64_t effective)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -57,9 +57,10 @@ static int caps_limit(uint64_t permitted, uint64_t effective)
     return sys_result(syscall(__NR_capset, &header, data));
 }
 
-/* Keep, of the calling thread's capabilities in every set, only those in `kept` (bits by number). What isn't there can't
- * be dropped: that is no error. CAP_NET_RAW stays in the bounding set: without it the kernel refuses to execute ping and
- * the like, which have it as a file capability, and with no_new_privs nothing is gained by that. 0 or -errno. */
+/* Keep, of the calling thread's capabilities in every set, only those in `kept` (bits by number). What isn't there
+ * can't be dropped: that is no error. CAP_NET_RAW stays in the bounding set: without it the kernel refuses to
+ * execute ping and the like, which have it as a file capability, and with no_new_privs nothing is gained by that. 0
+ * or -errno. */
 static int caps_keep(uint64_t kept)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};

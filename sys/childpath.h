@@ -1,4 +1,4 @@
-/* childpath.h - a path as another process would walk it: from its root or directory, through its own /proc/self (path_resolution(7)) */
+/* childpath.h - a path as another process would walk it, from its root or directory (path_resolution(7)) */
 #ifndef CHILDPATH_H
 #define CHILDPATH_H
 
@@ -78,8 +78,9 @@ static int childpath_from_root(struct childpath *walk, pid_t tid, const char *di
     return 0;
 }
 
-/* Make a walk ready for thread `tid` of process `leader`; directory: AT_FDCWD, or a descriptor of its. Links of /proc that
- * would lead through our own descriptors are not followed (-ELOOP). 0 or -errno; walk->start is to be closed when >= 0. */
+/* Make a walk ready for thread `tid` of process `leader`; directory: AT_FDCWD, or a descriptor of its. Links of
+ * /proc that would lead through our own descriptors are not followed (-ELOOP). 0 or -errno; walk->start is to be
+ * closed when >= 0. */
 static int childpath_begin(struct childpath *walk, pid_t tid, pid_t leader, int directory, const char *path)
 {
     char link[48];

@@ -1,4 +1,4 @@
-/* closer.h - closing descriptors whose close may wait (socket(7) SO_LINGER, FUSE, NFS), in a helper (clone(2) CLONE_FILES) */
+/* closer.h - closing what may wait when it is closed (socket(7) SO_LINGER, FUSE), by a helper (clone(2) CLONE_FILES) */
 #ifndef CLOSER_H
 #define CLOSER_H
 
@@ -51,8 +51,8 @@ static int closer_start(struct closer *closer)
     return 0;
 }
 
-/* Close a descriptor without waiting for it. Where no helper can be had, or it has more than enough to wait for, the socket is
- * told not to linger: what it had to send is lost, and nobody waits. */
+/* Close a descriptor without waiting for it. Where no helper can be had, or it has more than enough to wait for, the
+ * socket is told not to linger: what it had to send is lost, and nobody waits. */
 static void closer_close(struct closer *closer, int fd)
 {
     static const struct linger off = {0, 0};

@@ -1,4 +1,4 @@
-/* creds.h - acting for a while with another process's user, groups and capabilities (credentials(7), capabilities(7)) */
+/* creds.h - acting for a while with another process's user, groups and capabilities (credentials(7)) */
 #ifndef CREDS_H
 #define CREDS_H
 
@@ -30,8 +30,8 @@ static bool creds_same_namespace(pid_t tid)
     return stat("/proc/self/ns/user", &ours) == 0 && theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
 }
 
-/* Read a thread's. 0; -E2BIG with more groups than that; -EACCES where the file system's differ from the effective ones,
- * which can't be taken together; other -errno. */
+/* Read a thread's. 0; -E2BIG with more groups than that; -EACCES where the file system's differ from the effective
+ * ones, which can't be taken together; other -errno. */
 static int creds_read(pid_t tid, struct creds *creds)
 {
     struct process_status status;
@@ -103,8 +103,8 @@ static void creds_restore(const struct creds *ours, const struct creds *theirs)
         _exit(EXIT_OURS);
 }
 
-/* Act with theirs: the calling thread's effective ones, past libc, until creds_restore; of their capabilities those that
- * are permitted to us. 0, or -errno with ours kept. */
+/* Act with theirs: the calling thread's effective ones, past libc, until creds_restore; of their capabilities those
+ * that are permitted to us. 0, or -errno with ours kept. */
 static int creds_take(const struct creds *ours, const struct creds *theirs)
 {
     int result = creds_same_groups(ours, theirs) ? 0 : creds_set_groups(theirs);

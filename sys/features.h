@@ -9,7 +9,8 @@
 #include <linux/filter.h>
 #include <sys/utsname.h>
 
-/* What tests have left out of what the kernel offers, to be as on older ones: 1 WAIT_KILLABLE_RECV, 2 PIDFD_THREAD, 4 Landlock. */
+/* What tests have left out of what the kernel offers, to be as on older ones: 1 WAIT_KILLABLE_RECV, 2 PIDFD_THREAD,
+ * 4 Landlock. */
 #ifndef SANDLOCK_LEAVES_OUT
 #define SANDLOCK_LEAVES_OUT 0
 #endif
@@ -25,8 +26,8 @@ static bool filter_flag_known(unsigned long flags)
     return sys_seccomp(SECCOMP_SET_MODE_FILTER, flags, NULL) == -EFAULT;
 }
 
-/* Has another supervisor the notifications already? The kernel says EBUSY to a second one. Tried by a child of its own, as
- * a filter stays. */
+/* Has another supervisor the notifications already? The kernel says EBUSY to a second one. Tried by a child of its
+ * own, as a filter stays. */
 static bool features_nested(void)
 {
     struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -59,7 +60,8 @@ static struct features features_ask(void)
     f.getfd = copied >= 0;
     f.nested = (!f.vm_read || !f.getfd) && features_nested();
     f.threads = !(SANDLOCK_LEAVES_OUT & 2) && pin_kernel_has_threads();
-    f.killable = !(SANDLOCK_LEAVES_OUT & 1) && filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
+    f.killable = !(SANDLOCK_LEAVES_OUT & 1) &&
+                 filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
     f.near = f.major > 6 || (f.major == 6 && f.minor >= 6);
     f.proc = access("/proc/self/status", R_OK) == 0;
     if (process_read("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) > 0)

@@ -63,8 +63,8 @@ static struct slice hosts_slice(const struct hosts_text *text)
 
 /* ---- loading ---- */
 
-/* Open `path` as a process whose root is `root` would: no symlink leads out of it, and only a regular file will do, as an
- * image may hold anything under that name. A descriptor or -errno. */
+/* Open `path` as a process whose root is `root` would: no symlink leads out of it, and only a regular file will do,
+ * as an image may hold anything under that name. A descriptor or -errno. */
 static int hosts_open_in(const char *root, const char *path)
 {
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
@@ -201,8 +201,8 @@ static void hosts_append_name(struct hosts_text *out, struct slice name)
     hosts_append(out, name);
 }
 
-/* The lines of the machine's real file that name the machine itself, without its localhost: gethostbyname(gethostname())
- * then works as before, and the first name of the line stays the canonical one. */
+/* The lines of the machine's real file that name the machine itself, without its localhost:
+ * gethostbyname(gethostname()) then works as before, and the first name of the line stays the canonical one. */
 static void hosts_compose_machine(struct hosts_text *out, struct slice real, struct slice machine)
 {
     struct slice word, localhost = slice_of("localhost");

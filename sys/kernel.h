@@ -1,4 +1,4 @@
-/* kernel.h - the kernel's interface where libc has none: newer constants, both machines' numbers, wrappers (syscalls(2)) */
+/* kernel.h - the kernel's interface where libc has none: constants, both machines' numbers, wrappers (syscalls(2)) */
 #ifndef KERNEL_H
 #define KERNEL_H
 
@@ -265,7 +265,8 @@ static int sys_pidfd_open(pid_t pid, unsigned flags)
     return sys_result(syscall(__NR_pidfd_open, pid, flags));
 }
 
-/* pidfd_getfd(2): our own descriptor of the same file, close-on-exec, or -errno (-EBADF: not open there; -ESRCH: gone). */
+/* pidfd_getfd(2): our own descriptor of the same file, close-on-exec, or -errno (-EBADF: not open there; -ESRCH:
+ * gone). */
 static int sys_pidfd_getfd(int pidfd, int fd)
 {
     return sys_result(syscall(__NR_pidfd_getfd, pidfd, fd, 0));

@@ -27,14 +27,16 @@ enum {
     LANDLOCK_TRUNCATE = 1 << 14,
     LANDLOCK_IOCTL_DEV = 1 << 15,
     LANDLOCK_READS = LANDLOCK_EXECUTE | LANDLOCK_READ_FILE | LANDLOCK_READ_DIR,
-    LANDLOCK_OF_FILES = LANDLOCK_EXECUTE | LANDLOCK_WRITE_FILE | LANDLOCK_READ_FILE | LANDLOCK_TRUNCATE | LANDLOCK_IOCTL_DEV,
+    LANDLOCK_OF_FILES = LANDLOCK_EXECUTE | LANDLOCK_WRITE_FILE | LANDLOCK_READ_FILE | LANDLOCK_TRUNCATE |
+                        LANDLOCK_IOCTL_DEV,
     LANDLOCK_BIND_TCP = 1 << 0,
     LANDLOCK_CONNECT_TCP = 1 << 1,
     LANDLOCK_SCOPE_ABSTRACT = 1 << 0,
     LANDLOCK_SCOPE_SIGNAL = 1 << 1,
 };
 
-/* struct landlock_ruleset_attr of ABI 6; older kernels take a shorter one. What is handled is refused without a rule. */
+/* struct landlock_ruleset_attr of ABI 6; older kernels take a shorter one. What is handled is refused without a
+ * rule. */
 struct landlock_domain {
     uint64_t fs, net, scopes;
 };
@@ -75,8 +77,8 @@ static int landlock_create(int abi, struct landlock_domain domain)
     return sys_result(syscall(__NR_landlock_create_ruleset, &domain, size, 0));
 }
 
-/* Permit `rights` beneath what `fd` (O_PATH will do) is open on; of a file that is no directory only those that such have.
- * 0 or -errno. */
+/* Permit `rights` beneath what `fd` (O_PATH will do) is open on; of a file that is no directory only those that such
+ * have. 0 or -errno. */
 static int landlock_permit(int ruleset, int fd, bool directory, uint64_t rights)
 {
     struct landlock_beneath beneath = {directory ? rights : rights & LANDLOCK_OF_FILES, fd};
@@ -86,7 +88,8 @@ static int landlock_permit(int ruleset, int fd, bool directory, uint64_t rights)
     return sys_result(syscall(__NR_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &beneath, 0));
 }
 
-/* Put the calling thread, and what it starts, into a domain of this ruleset. PR_SET_NO_NEW_PRIVS comes first. 0 or -errno. */
+/* Put the calling thread, and what it starts, into a domain of this ruleset. PR_SET_NO_NEW_PRIVS comes first. 0 or
+ * -errno. */
 static int landlock_enter(int ruleset)
 {
     return sys_result(syscall(__NR_landlock_restrict_self, ruleset, 0));

@@ -1,4 +1,4 @@
-/* log.h - lines for people and programs, written without ever waiting for the reader (pwritev2(2) RWF_NOWAIT, RFC 8259) */
+/* log.h - lines for people and programs, written without waiting for the reader (pwritev2(2) RWF_NOWAIT, RFC 8259) */
 #ifndef LOG_H
 #define LOG_H
 
@@ -54,12 +54,12 @@ static void log_begin(struct text *line)
 
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
-    text_add(line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\"", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-             utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000);
+    text_add(line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\"", utc.tm_year + 1900, utc.tm_mon + 1,
+             utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000);
 }
 
-/* A terminal would make us wait in the middle of a line: it is opened anew, in a mode that is ours alone. Bytes written; < 0:
- * none. */
+/* A terminal would make us wait in the middle of a line: it is opened anew, in a mode that is ours alone. Bytes
+ * written; < 0: none. */
 static ssize_t log_write_terminal(int fd, const struct text *text)
 {
     char path[40];

@@ -1,4 +1,4 @@
-/* mounts.h - one file shown in the place of another, in a mount namespace of the caller's own (mount_namespaces(7), fsopen(2)) */
+/* mounts.h - one file shown in the place of another, in a mount namespace of one's own (mount_namespaces(7)) */
 #ifndef MOUNTS_H
 #define MOUNTS_H
 
@@ -26,7 +26,8 @@ static int mounts_make_file(const char *text, size_t len)
         return context;
     if (syscall(__NR_fsconfig, context, MOUNTS_FSCONFIG_CREATE, NULL, NULL, 0) < 0)
         return -errno;
-    int mount CLOSE_FD = sys_result(syscall(__NR_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, MOUNTS_NOEXEC_NODEV_NOSUID));
+    int mount CLOSE_FD =
+        sys_result(syscall(__NR_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, MOUNTS_NOEXEC_NODEV_NOSUID));
     if (mount < 0)
         return mount;
     int file CLOSE_FD = sys_result(openat(mount, "file", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444));
@@ -45,8 +46,8 @@ static int mounts_leave(void)
     return sys_result(mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL));
 }
 
-/* Show a mount in the place of `path`, as it is seen with `root` (NULL: ours) for a root directory. The caller has left for
- * its own namespace. 0 or -errno. */
+/* Show a mount in the place of `path`, as it is seen with `root` (NULL: ours) for a root directory. The caller has
+ * left for its own namespace. 0 or -errno. */
 static int mounts_cover(int mount, const char *root, const char *path)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};

@@ -57,8 +57,8 @@ static int notify_continue(int listener, uint64_t id)
     return sys_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, (uintptr_t)&buffer);
 }
 
-/* Give the child a descriptor of our file, with fd_flags (O_CLOEXEC). Its number there, or -errno. The call isn't answered
- * by that. */
+/* Give the child a descriptor of our file, with fd_flags (O_CLOEXEC). Its number there, or -errno. The call isn't
+ * answered by that. */
 static int notify_add_fd(int listener, uint64_t id, int fd, uint32_t fd_flags)
 {
     struct seccomp_notif_addfd add = {.id = id, .srcfd = (uint32_t)fd, .newfd_flags = fd_flags};
@@ -72,7 +72,8 @@ static int notify_stay_near(int listener)
     return sys_ioctl(listener, KERNEL_NOTIF_SET_FLAGS, KERNEL_NOTIF_SYNC_WAKE_UP);
 }
 
-/* The same bytes by /proc/TID/mem, where process_vm_readv(2) and process_vm_writev(2) are refused. Bytes copied or -errno. */
+/* The same bytes by /proc/TID/mem, where process_vm_readv(2) and process_vm_writev(2) are refused. Bytes copied or
+ * -errno. */
 static ssize_t child_copy_by_proc(pid_t tid, const struct iovec *local, size_t locals, const struct iovec *remote,
                                   size_t remotes, bool writes)
 {
@@ -104,7 +105,8 @@ static ssize_t child_copy_by_proc(pid_t tid, const struct iovec *local, size_t l
 }
 
 /* process_vm_readv(2), or what stands in for it. Bytes read (fewer when the rest can't be) or -errno. */
-static ssize_t child_readv(pid_t tid, const struct iovec *local, size_t locals, const struct iovec *remote, size_t remotes)
+static ssize_t child_readv(pid_t tid, const struct iovec *local, size_t locals, const struct iovec *remote,
+                           size_t remotes)
 {
     ssize_t n = sys_process_vm_readv(tid, local, locals, remote, remotes);
 
@@ -112,7 +114,8 @@ static ssize_t child_readv(pid_t tid, const struct iovec *local, size_t locals, 
 }
 
 /* process_vm_writev(2), or what stands in for it. Bytes written or -errno. */
-static ssize_t child_writev(pid_t tid, const struct iovec *local, size_t locals, const struct iovec *remote, size_t remotes)
+static ssize_t child_writev(pid_t tid, const struct iovec *local, size_t locals, const struct iovec *remote,
+                            size_t remotes)
 {
     ssize_t n = sys_process_vm_writev(tid, local, locals, remote, remotes);
 
@@ -132,8 +135,8 @@ static int child_read(pid_t tid, uint64_t address, void *to, size_t len)
     return (size_t)n == len ? 0 : -EFAULT;
 }
 
-/* Copy text up to its NUL, page by page, as what follows it may be unmapped. Its length; -ENAMETOOLONG when it doesn't end
- * within `room`; -EFAULT, other -errno. */
+/* Copy text up to its NUL, page by page, as what follows it may be unmapped. Its length; -ENAMETOOLONG when it
+ * doesn't end within `room`; -EFAULT, other -errno. */
 static ssize_t child_read_text(pid_t tid, uint64_t address, char *to, size_t room)
 {
     enum { PAGE = 4096 };

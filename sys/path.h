@@ -14,8 +14,8 @@ static bool path_is_beneath(const char *path, const char *of)
     return strncmp(path, of, len) == 0 && (path[len] == '/' || path[len] == 0);
 }
 
-/* An absolute path without symbolic links; of what doesn't exist yet, those of the directory it will be in. To be freed; NULL
- * when memory is out. */
+/* An absolute path without symbolic links; of what doesn't exist yet, those of the directory it will be in. To be
+ * freed; NULL when memory is out. */
 static char *path_canonical(const char *path)
 {
     char whole[PATH_MAX], parent[PATH_MAX];

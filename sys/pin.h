@@ -35,8 +35,8 @@ static bool pin_kernel_has_threads(void)
 /* A pidfd for a thread (its leader's, before Linux 6.9), kept in the cache; fresh: opened anew. Or -errno. */
 static int pin_pidfd(struct pin_cache *cache, pid_t tid, bool fresh)
 {
-    /* Without PIDFD_THREAD only leaders have pidfds, and the filter holds every thread to its leader's table. A thread's
-     * leader is asked for each time: thread numbers are reused too soon to remember it. */
+    /* Without PIDFD_THREAD only leaders have pidfds, and the filter holds every thread to its leader's table. A
+     * thread's leader is asked for each time: thread numbers are reused too soon to remember it. */
     struct process_status status;
     pid_t id = cache->by_thread || process_status_read(tid, &status) < 0 ? tid : status.leader;
     struct pin_slot *slot = &cache->slots[(unsigned)id % PIN_SLOTS];
@@ -52,8 +52,8 @@ static int pin_pidfd(struct pin_cache *cache, pid_t tid, bool fresh)
     return pidfd;
 }
 
-/* Pin a thread's descriptor: our own, close-on-exec, to be closed by the caller. -EBADF when it isn't open there; -ESRCH
- * when the thread is gone; other -errno. */
+/* Pin a thread's descriptor: our own, close-on-exec, to be closed by the caller. -EBADF when it isn't open there;
+ * -ESRCH when the thread is gone; other -errno. */
 static int pin_take(struct pin_cache *cache, pid_t tid, int fd)
 {
     if (cache->table != NULL)
@@ -86,7 +86,8 @@ static bool socket_is(struct socket_kind kind, int protocol)
     return socket_is_ip(kind) && kind.protocol == protocol;
 }
 
-/* Ask the pin what it is (socket(7): SO_DOMAIN, SO_PROTOCOL, SO_TYPE). 0; -ENOTSOCK; -EBADF for O_PATH; other -errno. */
+/* Ask the pin what it is (socket(7): SO_DOMAIN, SO_PROTOCOL, SO_TYPE). 0; -ENOTSOCK; -EBADF for O_PATH; other
+ * -errno. */
 static int pin_kind(int pin, struct socket_kind *kind)
 {
     *kind = (struct socket_kind){.domain = sys_socket_option(pin, SOL_SOCKET, SO_DOMAIN)};

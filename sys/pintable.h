@@ -1,4 +1,4 @@
-/* pintable.h - sockets that we made and handed in, kept by inode for where pidfd_getfd(2) is refused (proc(5), /proc/PID/fd) */
+/* pintable.h - sockets that we made and handed in, by inode, for where pidfd_getfd(2) is refused (proc(5)) */
 #ifndef PINTABLE_H
 #define PINTABLE_H
 
@@ -71,8 +71,8 @@ static void pintable_drop(struct pintable *table, int pin)
         pintable_remove(table, entry);
 }
 
-/* Pin a thread's descriptor, if it is a socket of the table: our own, to be closed. -EBADF, -ENOTSOCK; -EACCES: a socket that
- * came another way; other -errno. */
+/* Pin a thread's descriptor, if it is a socket of the table: our own, to be closed. -EBADF, -ENOTSOCK; -EACCES: a
+ * socket that came another way; other -errno. */
 static int pintable_take(struct pintable *table, pid_t tid, int fd)
 {
     char name[40];
@@ -104,8 +104,8 @@ static void pintable_look(struct pintable *table, pid_t pid)
     closedir(descriptors);
 }
 
-/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken. What is on its way from one
- * process to another is let go, too. */
+/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken. What is on its
+ * way from one process to another is let go, too. */
 static void pintable_sweep(struct pintable *table)
 {
     DIR *all = opendir("/proc");

@@ -8,8 +8,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192, PROCESS_NUMBERS = 4194304,
-       PROCESS_REAP_MAX = 65536, PROCESS_ROUNDS_MAX = 1000 };
+enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192,
+       PROCESS_NUMBERS = 4194304, PROCESS_REAP_MAX = 65536, PROCESS_ROUNDS_MAX = 1000 };
 
 /* What /proc/TID/status says. Signal sets have signal n at bit n - 1. */
 struct process_status {
@@ -146,8 +146,8 @@ static bool process_descends(pid_t pid, pid_t ancestor)
     return false;
 }
 
-/* Take the exits there are, without waiting, and a bounded number: a storm may bring new ones for ever. How many; -ECHILD when
- * no child is left. */
+/* Take the exits there are, without waiting, and a bounded number: a storm may bring new ones for ever. How many;
+ * -ECHILD when no child is left. */
 static int process_reap(void)
 {
     int taken = 0;
@@ -165,7 +165,8 @@ static int process_reap(void)
 /* When each descendant of ours that was found started: its number alone may be a stranger's by now. 0: none. */
 static uint64_t process_found[PROCESS_NUMBERS];
 
-/* Is this process, whose parent and start were read, a descendant of `self`? Known ones need no look at their ancestors. */
+/* Is this process, whose parent and start were read, a descendant of `self`? Known ones need no look at their
+ * ancestors. */
 static bool process_is_ours(pid_t pid, pid_t parent, pid_t self)
 {
     uint64_t started;
@@ -179,8 +180,8 @@ static bool process_is_ours(pid_t pid, pid_t parent, pid_t self)
     return process_descends(pid, self);
 }
 
-/* Send a signal to every descendant of ours. How many there were; -errno without /proc. The kernel lists processes by their
- * numbers, and gives new ones higher numbers: while one is forked, the pass is behind it still. */
+/* Send a signal to every descendant of ours. How many there were; -errno without /proc. The kernel lists processes
+ * by their numbers, and gives new ones higher numbers: while one is forked, the pass is behind it still. */
 static int process_signal_descendants(int sig)
 {
     DIR *all = opendir("/proc");
@@ -205,8 +206,8 @@ static int process_signal_descendants(int sig)
     return n;
 }
 
-/* Send a signal to our own children, which orphans become, the newest first: fast enough for a storm of short lives. Does
- * nothing where the kernel has no list of them (CONFIG_PROC_CHILDREN). */
+/* Send a signal to our own children, which orphans become, the newest first: fast enough for a storm of short lives.
+ * Does nothing where the kernel has no list of them (CONFIG_PROC_CHILDREN). */
 static void process_signal_children(int sig)
 {
     static char text[512 * 1024];
@@ -229,8 +230,8 @@ static void process_signal_children(int sig)
     }
 }
 
-/* Stop all descendants, until nothing ends any more and a look at /proc finds no more of them than the one before: none then
- * outruns its killing by forking. */
+/* Stop all descendants, until nothing ends any more and a look at /proc finds no more of them than the one before:
+ * none then outruns its killing by forking. */
 static void process_stop_descendants(void)
 {
     for (int reaped = 1, rounds = 0; reaped > 0 && rounds < PROCESS_ROUNDS_MAX; rounds++) {
@@ -244,8 +245,8 @@ static void process_stop_descendants(void)
     }
 }
 
-/* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left. As PID 1
- * everything else is ended. Without /proc only the process group `group` is: 0, else -ENOENT. */
+/* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left.
+ * As PID 1 everything else is ended. Without /proc only the process group `group` is: 0, else -ENOENT. */
 static int process_end_descendants(pid_t group)
 {
     int result = 0;

@@ -174,8 +174,8 @@ static size_t query_most_tries(const struct query_run *run)
     return run->config->attempts * run->config->n_servers;
 }
 
-/* Ask the slot's server, and those behind it where one can't be reached at all. Without a descriptor for one more socket
- * it waits for one that another query gives back. */
+/* Ask the slot's server, and those behind it where one can't be reached at all. Without a descriptor for one more
+ * socket it waits for one that another query gives back. */
 static void query_ask(struct query_run *run, struct query_slot *slot)
 {
     for (; slot->tries < query_most_tries(run); slot->tries++) {
@@ -388,8 +388,8 @@ static void query_step(struct query_run *run, struct query_slot *slot, int64_t n
         query_move_on(run, slot, OUTCOME_SILENT); /* however much came that was no answer */
 }
 
-/* Ask all queries of a list, of servers of which there is at least one. Takes as long as the slowest answer; in waves when
- * the list is longer than QUERY_SLOTS_MAX or the limit on descriptors. 0, or -errno of poll(2). */
+/* Ask all queries of a list, of servers of which there is at least one. Takes as long as the slowest answer; in
+ * waves when the list is longer than QUERY_SLOTS_MAX or the limit on descriptors. 0, or -errno of poll(2). */
 static int query_all(const struct resolvconf *config, struct query *list)
 {
     struct query_run run = {.config = config, .waiting = list, .n_slots = QUERY_SLOTS_MAX};

@@ -146,8 +146,9 @@ static void resolve_decide(struct resolve_name *name)
         name->status = (enum resolve_status)status;
 }
 
-/* Look up all names at once, in `hosts` (the text of a hosts file) first. Each gets its own result; a round of queries, and
- * there is one for each candidate of the search list, takes as long as its slowest answer. 0, or -errno of poll(2). */
+/* Look up all names at once, in `hosts` (the text of a hosts file) first. Each gets its own result; a round of
+ * queries, and there is one for each candidate of the search list, takes as long as its slowest answer. 0, or -errno
+ * of poll(2). */
 static int resolve_all(const struct resolvconf *config, struct slice hosts, struct resolve_name *names, size_t n)
 {
     resolve_from_hosts(hosts, names, n);
@@ -229,7 +230,8 @@ static void resolve_print_outcomes(struct resolve_text *text, const struct resol
     }
 }
 
-/* Why a name was not found, as it follows "cannot resolve 'NAME': ": "NXDOMAIN from 10.0.0.1". Terminated, cut to fit. */
+/* Why a name was not found, as it follows "cannot resolve 'NAME': ": "NXDOMAIN from 10.0.0.1". Terminated, cut to
+ * fit. */
 static void resolve_error_format(const struct resolvconf *config, const struct resolve_name *name,
                                  char to[RESOLVE_ERROR_MAX])
 {

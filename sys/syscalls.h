@@ -1,4 +1,4 @@
-/* syscalls.h - the names of the calls of both machines (syscalls(2); asm/unistd_64.h, asm-generic/unistd.h of Linux 6.18) */
+/* syscalls.h - the names of both machines' calls (syscalls(2); asm/unistd_64.h, asm-generic/unistd.h of 6.18) */
 #ifndef SYSCALLS_H
 #define SYSCALLS_H
 

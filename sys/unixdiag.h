@@ -119,8 +119,8 @@ static struct unixdiag_socket unixdiag_describe(const struct nlmsghdr *message)
     };
 }
 
-/* Call `found` with each socket that the key fits (NULL: with each socket). 0, or -errno when the kernel can't say (-ENOENT: it
- * has no unix_diag). */
+/* Call `found` with each socket that the key fits (NULL: with each socket). 0, or -errno when the kernel can't say
+ * (-ENOENT: it has no unix_diag). */
 static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const struct unixdiag_socket *))
 {
     static _Alignas(struct nlmsghdr) char room[UNIXDIAG_ROOM];
