@@ -175,6 +175,9 @@ toolchain() {
     ln -sfn /usr/include/asm-generic "$headers/asm-generic"
     ln -sfn "$asm" "$headers/asm"
     includes="-nostdinc -isystem /usr/include/$1-linux-musl -isystem $($cc -print-file-name=include) -isystem $headers"
+    if [ "$1" = aarch64 ]; then
+        includes="$includes -mno-outline-atomics" # those of libgcc ask glibc what the processor has
+    fi
     before="-nostdlib $musl/rcrt1.o $musl/crti.o $($cc -print-file-name=crtbeginS.o)"
     after="-L$musl -lc $($cc -print-libgcc-file-name) $($cc -print-file-name=crtendS.o) $musl/crtn.o"
 }
@@ -377,7 +380,7 @@ lint() {
     if has mandoc; then
         mandoc -Tlint -W warning sandlock.1 || bad mandoc
     fi
-    if find build.sh .ci/run sandlock.c sys tests -type f ! -path '*/corpus/*' -exec \
+    if find build.sh .ci/run sandlock.c sys tests -type f ! -path '*/corpus/*' ! -name '*.test' -exec \
         awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' {} + | grep .; then
         bad columns
     fi
