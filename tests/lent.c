@@ -8,8 +8,10 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -30,7 +33,8 @@ static const char usage_text[] =
     "       lent unreaped CMD...             run CMD by a parent that ignores SIGCHLD\n"
     "       lent holding KIND ADDRESS CMD... bind, listen, say nothing; run CMD meanwhile\n"
     "       lent deaf PORT CMD...            listen at 127.0.0.1 with a queue that is full; run CMD meanwhile\n"
-    "       lent heard KIND ADDRESS CMD...   run CMD, which sends here; print \"uid UID\" of its credentials\n"
+    "       lent heard KIND ADDRESS CMD...   run CMD, which sends here; print \"uid UID\" of its credentials,\n"
+    "                                        of a stream also who connected it\n"
     "       lent tell KIND ADDRESS           send there: a datagram by sendto, else by sendmsg with two threads\n"
     "       lent listener PATH               listen, with two threads; connect there, print \"uid UID\" of that end\n"
     "       lent undumpable PORT             connect to 127.0.0.1 as a process that has no core dumps\n"
@@ -38,6 +42,9 @@ static const char usage_text[] =
     "       lent autobound PATH              a datagram from a socket that the kernel binds is answered\n"
     "       lent seqpacket ADDRESS           listen with a seqpacket socket, connect to the same name with a stream\n"
     "       lent directory                   connect on a directory's descriptor\n"
+    "       lent split                       try to get a descriptor table of its own, by two calls\n"
+    "       lent thread                      another thread connects to a listener of the first\n"
+    "       lent memory                      open the parent's memory\n"
     "       lent leave FILE                  open FILE of the root directory outside a chroot, by another chroot\n"
     "KIND     stream or dgram; ADDRESS a path, or @NAME, where each further @ is a zero byte\n";
 
@@ -210,6 +217,13 @@ static int heard(char **words)
     memcpy(&credentials, CMSG_DATA((struct cmsghdr *)control), sizeof credentials);
     int status = ended(pid);
     printf("uid %u\n", credentials.uid);
+    if (from != fd) {
+        socklen_t len = sizeof credentials;
+
+        if (getsockopt(from, SOL_SOCKET, SO_PEERCRED, &credentials, &len) < 0)
+            broken("SO_PEERCRED");
+        printf("connected by uid %u\n", credentials.uid);
+    }
     return status;
 }
 
@@ -336,6 +350,53 @@ static int directory(char **words)
     return 0;
 }
 
+static const char *answer_of(long result)
+{
+    return result < 0 ? errno_name(errno) : "ok";
+}
+
+static int split(char **words)
+{
+    (void)words;
+    printf("unshare: %s\n", answer_of(unshare(CLONE_FILES)));
+    printf("close_range: %s\n", answer_of(syscall(SYS_close_range, 100, ~0u, CLOSE_RANGE_UNSHARE)));
+    return 0;
+}
+
+/* By a descriptor that is made after the thread: in the table that both have. */
+static void *connect_to(void *address)
+{
+    int fd = socket_new(AF_INET, SOCK_STREAM);
+
+    puts(answer_of(connect(fd, (struct sockaddr *)address, sizeof(struct sockaddr_in))));
+    return NULL;
+}
+
+static int thread(char **words)
+{
+    struct sockaddr_in address = local_port("0");
+    socklen_t len = sizeof address;
+    int fd = socket_new(AF_INET, SOCK_STREAM);
+    pthread_t other;
+
+    (void)words;
+    if (bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, 8) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
+        pthread_create(&other, NULL, connect_to, &address) != 0 || pthread_join(other, NULL) != 0)
+        broken("a thread and a listener");
+    return 0;
+}
+
+static int memory(char **words)
+{
+    char path[64];
+
+    (void)words;
+    snprintf(path, sizeof path, "/proc/%d/mem", getppid());
+    puts(answer_of(open(path, O_RDWR | O_CLOEXEC)));
+    return 0;
+}
+
 /* chroot(2): a process that holds a directory outside its root can walk up from it. */
 static int leave(char **words)
 {
@@ -360,10 +421,11 @@ static const struct command {
     bool runs_one; /* and a command after them */
     int (*run)(char **words);
 } commands[] = {
-    {"as", 1, true, as_user},           {"unreaped", 0, true, unreaped},    {"holding", 2, true, holding},
-    {"deaf", 1, true, deaf},            {"heard", 2, true, heard},          {"tell", 2, false, tell},
+    {"as", 1, true, as_user},           {"unreaped", 0, true, unreaped},      {"holding", 2, true, holding},
+    {"deaf", 1, true, deaf},            {"heard", 2, true, heard},            {"tell", 2, false, tell},
     {"listener", 1, false, listener},   {"undumpable", 1, false, undumpable}, {"nonblock", 1, false, nonblock},
-    {"autobound", 1, false, autobound}, {"seqpacket", 1, false, seqpacket}, {"directory", 0, false, directory},
+    {"autobound", 1, false, autobound}, {"seqpacket", 1, false, seqpacket},   {"directory", 0, false, directory},
+    {"split", 0, false, split},         {"thread", 0, false, thread},         {"memory", 0, false, memory},
     {"leave", 1, false, leave},
 };
 
