@@ -28,6 +28,7 @@ enum {
     CONNECTS = 300,
     STREAM_BYTES = 4 << 20,
     PIECE = 256 << 10,
+    BUFFER = 32 << 10, /* less than a piece: sends wait for the other end */
 };
 
 static bool restarts;
@@ -174,17 +175,17 @@ static void connects(void)
     alarms(false);
 }
 
-/* The other end: every byte as it was sent, and no more. */
+/* The other end: every byte as it was sent, and no more. It is slow, so that sends wait. */
 static int stream_ended(int fd)
 {
     static unsigned char bytes[1 << 16];
     uint32_t at = 0;
+    bool same = true;
 
-    for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0;)
+    for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0; usleep(300))
         for (ssize_t i = 0; i < n; i++, at++)
-            if (bytes[i] != (unsigned char)(at * 2654435761u >> 24))
-                return 1;
-    return at == STREAM_BYTES ? 0 : 1;
+            same = same && bytes[i] == (unsigned char)(at * 2654435761u >> 24);
+    return same && at == STREAM_BYTES ? 0 : 1;
 }
 
 static void stream(void)
@@ -192,7 +193,11 @@ static void stream(void)
     static unsigned char bytes[STREAM_BYTES];
     struct sockaddr_in to;
     int listener = local_socket(SOCK_STREAM, &to), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), status;
+    int room = BUFFER;
 
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room) < 0 ||
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) < 0)
+        broken("setsockopt");
     if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
         broken("connect");
     pid_t pid = fork();
