@@ -52,6 +52,7 @@ lint    mandoc                                  mandoc                      mand
 vm      qemu-system-x86_64                      qemu-system-x86             qemu-system-x86_64
 vm      qemu-system-aarch64                     qemu-system-arm             qemu-system-aarch64
 vm      cpio                                    cpio                        cpio
+vm      xz                                      xz-utils                    xz
 bench   bwrap                                   bubblewrap                  bubblewrap
 END
 }

@@ -55,16 +55,25 @@ END
     touch "$apt/ready"
 }
 
-# Unpack the package $1 into the directory $2.
+# Unpack packages into the directory $1, and keep what a guest may need of them.
 unpack() {
-    rm -rf "$2.part"
-    mkdir -p "$2.part"
-    (cd "$2.part" && apt-get -qq download "$1" && dpkg-deb -x ./*.deb . && rm ./*.deb)
-    rm -rf "$2.part/usr/share" "$2.part/usr/lib/debug"
-    mv "$2.part" "$2"
+    to=$1
+    shift
+    rm -rf "$to.part"
+    mkdir -p "$to.part"
+    (
+        cd "$to.part"
+        apt-get -qq download "$@"
+        for package in *.deb; do
+            dpkg-deb -x "$package" .
+        done
+        find . -type f ! -name 'vmlinuz*' ! -name 'unix_diag.ko*' ! -path ./bin/busybox -exec rm {} +
+    )
+    mv "$to.part" "$to"
 }
 
-# Set kernel to the image of the newest kernel $1 for this machine, and busybox. From 7.x on it is in linux-binary-*.
+# Set kernel to the image of the newest kernel $1 for this machine, and busybox. Newer images are in linux-binary-*
+# and their modules in linux-modules-*.
 provide() {
     directory=$cache/$debian/linux-$1
     if [ ! -d "$directory" ] || [ ! -d "$cache/$debian/busybox" ]; then
@@ -74,9 +83,10 @@ provide() {
         pattern="^linux-(image|binary)-$(echo "$1" | sed 's/[.]/\\./g')[.+][^ ]*-cloud-$debian\$"
         package=$(apt-cache search --names-only "$pattern" | cut -d' ' -f1 | sort -t- -k3,3V -k2,2r | tail -n 1)
         [ -n "$package" ] || fail "no cloud kernel $1 for $debian is in those suites"
-        unpack "$package:$debian" "$directory"
+        modules=$(echo "$package" | sed -n 's/^linux-binary-/linux-modules-/p')
+        unpack "$directory" "$package:$debian" ${modules:+"$modules:$debian"}
     fi
-    [ -d "$cache/$debian/busybox" ] || unpack "busybox-static:$debian" "$cache/$debian/busybox"
+    [ -d "$cache/$debian/busybox" ] || unpack "$cache/$debian/busybox" "busybox-static:$debian"
     kernel=$(find "$directory" -name 'vmlinuz*' | head -n 1) busybox=$cache/$debian/busybox/bin/busybox
     [ -n "$kernel" ] || fail "no kernel image is in $directory"
 }
@@ -89,6 +99,11 @@ initramfs() {
 command /inside' >"$built/root/etc/sandlock.policy"
     cp "$built/root/etc/sandlock.policy" "$built/root/policy"
     printf 'files="%s" users="%s"\n' "$FILES" "$USERS" >"$built/root/sandlock/settings"
+    module=$(find "$directory" -name 'unix_diag.ko*' | head -n 1)
+    case $module in
+    *.xz) xz -dc "$module" >"$built/root/unix_diag.ko" ;;
+    *.ko) cp "$module" "$built/root" ;;
+    esac
     (cd "$built/root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/initramfs"
 }
 
