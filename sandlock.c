@@ -458,6 +458,8 @@ static rule_error policy_add_unix(enum rule_list list, struct slice target, uint
 
     if (text == NULL)
         return "out of memory";
+    if (strlen(text) != target.len)
+        return "a NUL byte; unix:///run/x.sock or unix://@name would be right";
     if (text[0] == '@' && text[1] != 0) {
         rule.kind = UNIX_ABSTRACT;
         rule.text = text + 1;
@@ -3721,6 +3723,10 @@ static int serve(void)
             next_tick = now_ms() + TICK_MS;
         }
     }
+    while (n_pending > 0)
+        pending_end(&pending[pending_order[0]], (struct outcome){VANISHED, 0});
+    closer_end(&here.closer);
+    pin_forget(&here.pins); /* looking at /proc takes descriptors */
     if (process_end_descendants(group) < 0)
         say("there is no /proc: of what the command left behind, only its own process group was ended");
     return expired ? EXIT_TIMEOUT : status;
@@ -4274,7 +4280,6 @@ static int run_command(char **argv)
     main_prepare_loop(&signals);
     own_confine();
     int status = serve();
-    closer_end(&here.closer);
     events_summarize();
     return status;
 }

@@ -52,7 +52,7 @@ static int closer_start(struct closer *closer)
 }
 
 /* Close a descriptor without waiting for it. Where no helper can be had, or it has more than enough to wait for, the
- * socket is told not to linger: what it had to send is lost, and nobody waits. */
+ * socket is told not to linger: the kernel sends the rest without anybody waiting. */
 static void closer_close(struct closer *closer, int fd)
 {
     static const struct linger off = {0, 0};

@@ -177,7 +177,7 @@ static ssize_t child_gather(pid_t tid, const struct iovec *vector, size_t count,
 
             if (len > room - done - want)
                 len = room - done - want;
-            remote[pieces] = (struct iovec){(char *)vector[pieces].iov_base + skip, len};
+            remote[pieces] = (struct iovec){(void *)((uintptr_t)vector[pieces].iov_base + skip), len};
             want += len;
             skip = 0;
         }

@@ -52,19 +52,32 @@ static int pin_pidfd(struct pin_cache *cache, pid_t tid, bool fresh)
     return pidfd;
 }
 
+/* Close the cached pidfds, where descriptors are short. Whether there were any. */
+static bool pin_forget(struct pin_cache *cache)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < PIN_SLOTS; i++)
+        if (cache->slots[i].id != 0) {
+            close(cache->slots[i].pidfd);
+            cache->slots[i].id = 0;
+            any = true;
+        }
+    return any;
+}
+
 /* Pin a thread's descriptor: our own, close-on-exec, to be closed by the caller. -EBADF when it isn't open there;
  * -ESRCH when the thread is gone; other -errno. */
 static int pin_take(struct pin_cache *cache, pid_t tid, int fd)
 {
     if (cache->table != NULL)
         return pintable_take(cache->table, tid, fd);
-    for (int fresh = 0;; fresh++) {
-        int pidfd = pin_pidfd(cache, tid, fresh);
+    for (int again = 0;; again = 1) {
+        int pidfd = pin_pidfd(cache, tid, again);
+        int pin = pidfd < 0 ? pidfd : sys_pidfd_getfd(pidfd, fd);
+        bool short_of = pin == -EMFILE || pin == -ENFILE;
 
-        if (pidfd < 0)
-            return pidfd;
-        int pin = sys_pidfd_getfd(pidfd, fd);
-        if (pin != -ESRCH || fresh)
+        if (again || !(short_of ? pin_forget(cache) : pidfd >= 0 && pin == -ESRCH))
             return pin;
     }
 }

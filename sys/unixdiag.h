@@ -7,6 +7,7 @@
 
 #include <linux/netlink.h>
 #include <sys/sysmacros.h>
+#include <sys/types.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 
@@ -131,13 +132,20 @@ static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const str
         ssize_t n = recv(fd, room, sizeof room, 0);
         if (n < 0)
             return -errno;
-        size_t left = (size_t)n;
-        for (struct nlmsghdr *m = (void *)room; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left)) {
+        for (size_t at = 0, end = (size_t)n; at < end && end - at >= sizeof(struct nlmsghdr);) {
+            const struct nlmsghdr *m = (const void *)(room + at);
+
+            if (m->nlmsg_len < sizeof *m || m->nlmsg_len > end - at)
+                break;
+            at += NLMSG_ALIGN((size_t)m->nlmsg_len);
             if (m->nlmsg_type == NLMSG_DONE)
                 return 0;
             if (m->nlmsg_type == NLMSG_ERROR)
-                return ((struct nlmsgerr *)NLMSG_DATA(m))->error;
-            if (m->nlmsg_type == SOCK_DIAG_BY_FAMILY && (key == NULL || unixdiag_matches(m, key))) {
+                return m->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr))
+                           ? -EPROTO : ((const struct nlmsgerr *)NLMSG_DATA(m))->error;
+            if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY || m->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
+                continue;
+            if (key == NULL || unixdiag_matches(m, key)) {
                 struct unixdiag_socket socket_of = unixdiag_describe(m);
                 found(&socket_of);
             }
