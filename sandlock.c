@@ -3324,6 +3324,32 @@ static void lost_keep(const struct request *r, int64_t value)
     memcpy(slot->args, r->args, sizeof slot->args);
 }
 
+/* How many arguments tell a kept call: what is in the registers after its own is left over. */
+static size_t lost_arguments(enum call call)
+{
+    switch (call) {
+    case CALL_LISTEN:
+        return 2;
+    case CALL_CONNECT:
+    case CALL_BIND:
+    case CALL_SENDMSG:
+    case CALL_SOCKET:
+    case CALL_SCHEDULE:
+    case CALL_SIGNAL:
+        return 3;
+    case CALL_SENDMMSG:
+    case CALL_OPEN:
+    case CALL_PRLIMIT:
+        return 4;
+    case CALL_SETSOCKOPT:
+        return 5;
+    case CALL_SENDTO:
+    case CALL_NONE:
+        break;
+    }
+    return 6;
+}
+
 /* Is this the repetition of a call whose reply was lost? Then *value is that reply. Another call of the same thread
  * means that nobody waits for it any more. */
 static bool lost_take(const struct request *r, int64_t *value)
@@ -3334,7 +3360,7 @@ static bool lost_take(const struct request *r, int64_t *value)
         return false;
     slot->tid = 0;
     *value = slot->value;
-    return slot->number == r->number && memcmp(slot->args, r->args, sizeof slot->args) == 0;
+    return slot->number == r->number && memcmp(slot->args, r->args, lost_arguments(r->call) * sizeof *slot->args) == 0;
 }
 
 static void reply(struct request *r, struct outcome outcome)
@@ -3356,6 +3382,8 @@ static void reply(struct request *r, struct outcome outcome)
     }
     if (result == -ENOENT && !here.killable && outcome.what == REPLY)
         lost_keep(r, outcome.value);
+    if (outcome.what == VANISHED && !here.killable && (r->sent_bytes > 0 || r->sent_messages > 0))
+        lost_keep(r, send_end(r, 0).value);
     if (r->broken_pipe && !here.killable)
         signal_thread(r, SIGPIPE);
     if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
@@ -3506,12 +3534,10 @@ static void pending_tick(struct pending *p, uint64_t now)
     struct request *r = &p->request;
 
     if (!notify_valid(here.listener, r->id)) {
-        if (!here.killable && (r->sent_bytes > 0 || r->sent_messages > 0))
-            lost_keep(r, send_end(r, 0).value);
         pending_end(p, (struct outcome){VANISHED, 0});
         return;
     }
-    int interruption = here.proc ? pending_interruption(p) : 0;
+    int interruption = here.proc && here.killable ? pending_interruption(p) : 0; /* else the kernel ends it */
     if (interruption != 0) {
         pending_end(p, r->call == CALL_CONNECT ? outcome_reply(-interruption) : send_end(r, -interruption));
         return;
@@ -3541,6 +3567,16 @@ static void pending_tick_some(void)
     }
 }
 
+/* A thread makes one call at a time: a new one means that nobody waits for its last one any more. */
+static void pending_end_of(pid_t tid)
+{
+    for (size_t i = n_pending; i-- > 0;)
+        if (pending[pending_order[i]].request.tid == tid) {
+            pending_end(&pending[pending_order[i]], (struct outcome){VANISHED, 0});
+            return;
+        }
+}
+
 /* ---- serve: the loop ---- */
 
 static void serve_notification(void)
@@ -3557,6 +3593,8 @@ static void serve_notification(void)
     r.number = notification->data.nr;
     r.call = r.number >= 0 && r.number < CALLS_MAX ? (enum call)calls[r.number] : CALL_NONE;
     memcpy(r.args, notification->data.args, sizeof r.args);
+    if (!here.killable)
+        pending_end_of(r.tid);
     if (!here.killable && lost_take(&r, &value)) {
         reply(&r, outcome_reply(value));
         return;

@@ -92,11 +92,11 @@ static void creds_restore(const struct creds *ours, const struct creds *theirs)
     int result = 0;
 
     if (theirs->uid != ours->uid)
-        result = sys_result(syscall(__NR_setresuid, -1, ours->uid, -1));
+        result = sys_result(syscall(__NR_setresuid, ours->uid, ours->uid, -1));
     if (result == 0)
         result = creds_set_capabilities(ours->capabilities);
     if (result == 0 && theirs->gid != ours->gid)
-        result = sys_result(syscall(__NR_setresgid, -1, ours->gid, -1));
+        result = sys_result(syscall(__NR_setresgid, ours->gid, ours->gid, -1));
     if (result == 0 && !creds_same_groups(ours, theirs))
         result = creds_set_groups(ours);
     if (result < 0)
@@ -112,9 +112,9 @@ static int creds_take(const struct creds *ours, const struct creds *theirs)
     if (result < 0)
         return result;
     if (theirs->gid != ours->gid)
-        result = sys_result(syscall(__NR_setresgid, -1, theirs->gid, -1));
+        result = sys_result(syscall(__NR_setresgid, theirs->gid, theirs->gid, -1));
     if (result == 0 && theirs->uid != ours->uid)
-        result = sys_result(syscall(__NR_setresuid, -1, theirs->uid, -1));
+        result = sys_result(syscall(__NR_setresuid, theirs->uid, theirs->uid, -1));
     if (result == 0)
         result = creds_set_capabilities(theirs->capabilities);
     if (result < 0)
