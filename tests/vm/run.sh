@@ -119,7 +119,7 @@ qemu() {
 
 # What the guest's log says: the failures, what was skipped for what, and one line.
 report() {
-    sed -n '/^FAILED/,/^[^ ]/ { /^FAILED/p; /^  /p; }' "$log"
+    awk '/^FAILED/ { on = 1; print; next } /^  / { if (on) print; next } { on = 0 }' "$log"
     sed -n 's/^skipped: .*: needs /needs /p' "$log" | sort | uniq -c | sed 's/^ */  skipped: /'
     if ! grep -q '^vm: end' "$log"; then
         tail -n 15 "$log"
