@@ -381,8 +381,8 @@ lint() {
     if has mandoc; then
         mandoc -Tlint -W warning sandlock.1 || bad mandoc
     fi
-    if find build.sh .ci/run sandlock.c sys tests -type f ! -path '*/corpus/*' ! -name '*.test' -exec \
-        awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' {} + | grep .; then
+    if awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' build.sh .ci/run sandlock.c sys/*.h |
+        grep .; then
         bad columns
     fi
     [ ! -e build/lint.failed ] || fail "lint: $(tr '\n' ' ' <build/lint.failed)"

@@ -476,6 +476,8 @@ static rule_error policy_add_unix(enum rule_list list, struct slice target, uint
     } else if (strcmp(text, "*") != 0) {
         return "no unix socket; unix:///run/x.sock, unix:///run/dir/, unix://@name or unix://* would be right";
     }
+    if (rule.kind != UNIX_ANY && rule.text == NULL)
+        return "out of memory";
     if (policy.n_unix_rules == policy.unix_room)
         policy.unix_rules = grow(policy.unix_rules, &policy.unix_room, sizeof *policy.unix_rules);
     policy.unix_rules[policy.n_unix_rules++] = rule;
@@ -2365,7 +2367,9 @@ static int64_t policy_find_denied(enum protocol protocol, struct ip_addr addr, u
 
 static bool unix_rule_covers(const struct unix_rule *rule, const char *name, size_t name_len)
 {
-    size_t len = rule->text ? strlen(rule->text) : 0;
+    if (rule->text == NULL)
+        return rule->kind == UNIX_ANY;
+    size_t len = strlen(rule->text);
 
     switch (rule->kind) {
     case UNIX_ANY:
