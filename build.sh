@@ -376,7 +376,8 @@ lint() {
     if has shellcheck; then
         # Words are split on purpose, file names are our own; "done" is a word, the variables are run.sh's.
         shellcheck -S warning -e SC2038,SC2046 build.sh $(find tests -name '*.sh') .ci/run || bad shellcheck
-        shellcheck -S warning -s dash -e SC1010,SC2010,SC2034,SC2038,SC2046,SC2154,SC2217 tests/*.test || bad shellcheck:tests
+        shellcheck -S warning -s dash -e SC1010,SC2010,SC2034,SC2038,SC2046,SC2154,SC2217 tests/*.test ||
+            bad shellcheck:tests
     fi
     if has mandoc; then
         mandoc -Tlint -W warning sandlock.1 || bad mandoc
