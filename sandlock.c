@@ -808,7 +808,8 @@ static void set_deny_errno(const char *value)
             policy.deny_errno = names[i].number;
             return;
         }
-    die("--deny-errno '%s': unknown error; ECONNREFUSED, EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT, ENETDOWN, "
+    die("--deny-errno '%s': unknown error; ECONNREFUSED, EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT, "
+        "ENETDOWN, "
         "EADDRNOTAVAIL, ECONNRESET, ECONNABORTED or EHOSTDOWN would be right", value);
 }
 

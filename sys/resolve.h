@@ -199,7 +199,8 @@ static void resolve_print_server(struct resolve_text *text, const struct resolvc
 }
 
 /* Each thing that went wrong, with the servers where it did. */
-static void resolve_print_outcomes(struct resolve_text *text, const struct resolvconf *config, const struct query *query)
+static void resolve_print_outcomes(struct resolve_text *text, const struct resolvconf *config,
+                                   const struct query *query)
 {
     static const char *const what[OUTCOMES] = {
         [OUTCOME_SILENT] = "no answer",
