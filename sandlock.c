@@ -3879,7 +3879,7 @@ static int files_prepare(int abi)
     if (chosen)
         domain.fs = landlock_fs_rights(abi);
     else if (knobs)
-        domain.fs = KNOB_RIGHTS | LANDLOCK_REFER;
+        domain.fs = (KNOB_RIGHTS | LANDLOCK_REFER) & landlock_fs_rights(abi);
     else if (abi == LANDLOCK_ABI_REFER || abi == LANDLOCK_ABI_TRUNCATE)
         domain.fs = LANDLOCK_REFER; /* a domain needs something to handle, and one without REFER would break renames */
     int ruleset = landlock_create(abi, domain);
