@@ -85,7 +85,6 @@ enum {
     TICK_ENTRIES = 64,
     TICK_BUDGET_MS = 2,  /* of one tick, before calls have their turn */
     PATIENCE_MAX = 1000,
-    SIBLINGS_MAX = 64,   /* that are looked at for one signal */
 };
 
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };
@@ -3518,15 +3517,7 @@ static int pending_interruption(const struct pending *p)
             return restart;
         if (process_status_read(thread.leader, &leader) == 0 && (shared & ~leader.blocked) != 0 && leader.state != 'Z')
             return 0; /* the leader's */
-        size_t waiting = 0;
-        for (size_t i = 0; i < n_pending && waiting < 2 && i < SIBLINGS_MAX; i++) {
-            struct process_status other;
-            pid_t tid = pending[pending_order[i]].request.tid;
-
-            if (process_status_read(tid, &other) == 0 && other.leader == thread.leader && (shared & ~other.blocked))
-                waiting++;
-        }
-        return waiting == 1 ? restart : EINTR;
+        return process_others_block(thread.leader, r->tid, shared) ? restart : EINTR; /* in doubt, what is no secret */
     }
     if (thread.threads > 1 && process_is_stopped(thread.leader, r->tid))
         return restart;

@@ -114,6 +114,32 @@ static bool process_is_stopped(pid_t leader, pid_t except)
     return state == 'T';
 }
 
+/* Do all threads of this process but `except` block these signals? Then a signal to the process is that one's. false
+ * where that isn't known: more than PROCESS_LOOKS threads, no /proc. */
+static bool process_others_block(pid_t leader, pid_t except, uint64_t signals)
+{
+    char path[40];
+    bool all = true;
+
+    snprintf(path, sizeof path, "/proc/%d/task", leader);
+    DIR *tasks = opendir(path);
+    if (tasks == NULL)
+        return false;
+    for (int looks = 0; all; looks++) {
+        struct dirent *entry = readdir(tasks);
+        struct process_status status;
+        uint64_t tid;
+
+        if (entry == NULL)
+            break;
+        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &tid) == 0 && (pid_t)tid != except)
+            all = looks < PROCESS_LOOKS && process_status_read((pid_t)tid, &status) == 0 &&
+                  !(signals & ~status.blocked);
+    }
+    closedir(tasks);
+    return all;
+}
+
 /* The parent of a process, from /proc/PID/stat, and when it started, in ticks since boot; 0 when that can't be read. */
 static pid_t process_parent(pid_t pid, uint64_t *started)
 {
