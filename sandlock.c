@@ -1673,12 +1673,17 @@ static struct outcome outcome_reply(int64_t value)
     return (struct outcome){REPLY, value};
 }
 
-static uint64_t now_ms(void)
+static uint64_t now_us(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static uint64_t now_ms(void)
+{
+    return now_us() / 1000;
 }
 
 /* Close a descriptor of the child's that we hold. Ours may be the last reference: what could wait then is not for
@@ -1739,7 +1744,6 @@ static void parse_unspecified(const struct request *r, union address *address, s
         to->addr = own.version == 4 && !ip_addr_is_unspecified(own) ? own : loopback4;
     ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
 }
-
 
 /* Where a unix address leads. One at a time: what names one is handled alone. */
 static struct unix_target {
@@ -1804,14 +1808,6 @@ static void own_found(const struct unixdiag_socket *found)
 /* Asking takes long where there are many sockets; then it has a quarter of our time, and callers wait for their
  * turn. */
 static uint64_t own_free_at; /* in microseconds, on the clock of now_us */
-
-static uint64_t now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static void own_ask(const struct unixdiag_key *key, int type)
 {
@@ -2649,27 +2645,6 @@ static struct outcome execute_connect(struct request *r)
     return outcome_reply(result);
 }
 
-/* We hold no capability ourselves; where a port takes one, the caller's own count. */
-static struct outcome execute_bind(struct request *r)
-{
-    static struct creds ours, theirs;
-    int result = sys_result(bind(r->pin, &r->address.any, r->address_len));
-
-    if (result == -EACCES && creds_read(getpid(), &ours) == 0 && creds_read(r->tid, &theirs) == 0 &&
-        notify_valid(here.listener, r->id) && creds_take(&ours, &theirs) == 0) {
-        result = sys_result(bind(r->pin, &r->address.any, r->address_len));
-        creds_restore(&ours, &theirs);
-    }
-    return outcome_reply(result);
-}
-
-/* Take out what passing descriptors on has left here. */
-static void batch_release(void)
-{
-    while (batch.n_rights > 0)
-        release(batch.rights[--batch.n_rights], (struct socket_kind){0, 0, 0});
-}
-
 /* Do what follows with the caller's own user, groups and capabilities, where ours would be seen or count: root's, on
  * sockets that carry credentials. 0, or -EACCES; *ours is to be given to caller_leave then. */
 static bool caller_counts(const struct request *r)
@@ -2682,6 +2657,26 @@ static int caller_enter(const struct request *r, struct creds *ours, struct cred
     if (creds_read(getpid(), ours) < 0 || creds_read(r->tid, theirs) < 0 || !notify_valid(here.listener, r->id))
         return -EACCES;
     return creds_take(ours, theirs);
+}
+
+/* We hold no capability ourselves; where a port takes one, the caller's own count. */
+static struct outcome execute_bind(struct request *r)
+{
+    static struct creds ours, theirs;
+    int result = sys_result(bind(r->pin, &r->address.any, r->address_len));
+
+    if (result == -EACCES && caller_enter(r, &ours, &theirs) == 0) {
+        result = sys_result(bind(r->pin, &r->address.any, r->address_len));
+        creds_restore(&ours, &theirs);
+    }
+    return outcome_reply(result);
+}
+
+/* Take out what passing descriptors on has left here. */
+static void batch_release(void)
+{
+    while (batch.n_rights > 0)
+        release(batch.rights[--batch.n_rights], (struct socket_kind){0, 0, 0});
 }
 
 /* Send messages 0..n of the batch. How many were taken (of a stream: bytes), or -errno; never waits. */
