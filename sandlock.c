@@ -18,6 +18,7 @@
 #include "sys/kernel.h"
 #include "sys/landlock.h"
 #include "sys/log.h"
+#include "sys/message.h"
 #include "sys/mounts.h"
 #include "sys/notify.h"
 #include "sys/path.h"
@@ -61,12 +62,6 @@ enum {
     ASK_CHEAP_US = 1000,
     LATER = -KERNEL_ERESTARTSYS, /* ours alone: no errno of a caller's */
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
-    ADDRESS_MAX = 128,         /* sizeof(struct sockaddr_storage): the kernel's own limit */
-    VECTOR_MAX = 1024,         /* UIO_MAXIOV, for iovec and sendmmsg's vector alike */
-    RIGHTS_MAX = 253,          /* SCM_MAX_FD */
-    CONTROL_MAX = KERNEL_CMSG_MAX,
-    LENGTH_MAX = 0x7ffff000,   /* MAX_RW_COUNT: what one call can send */
-    BATCH_MAX = 64,            /* messages of a sendmmsg that are handled together */
     ROUNDS_MAX = 4,            /* of one send, before others have their turn */
     LOST_MAX = 64,
     CALLS_MAX = 512,           /* above every trapped call's number */
@@ -74,9 +69,6 @@ enum {
     CHILDREN_AT_ONCE = 4096,
     OUR_DESCRIPTORS = 20000,   /* PENDING_MAX and some */
     CHILD_STACK = 65536,
-    UDP_PAYLOAD_MAX = 65535,
-    PAYLOAD_MAX = 512 * 1024,  /* a unix datagram; the default buffers take less */
-    STREAM_PIECE = 256 * 1024, /* of a stream's payload, held at one time */
     PENDING_MAX = 16384,
     EVENT_LISTENER = PENDING_MAX, /* epoll tags; lower ones are places in pending */
     EVENT_SIGNALS,
@@ -1604,15 +1596,6 @@ static void events_summarize(void)
 
 /* ---- one call: its types ---- */
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    struct sockaddr_un local;
-    struct sockaddr_storage storage;
-    uint8_t bytes[ADDRESS_MAX];
-};
-
 /* Where an address leads. */
 struct destination {
     enum destination_kind {
@@ -1663,7 +1646,6 @@ static struct supervisor {
     struct closer closer;
     int hosts;      /* a sealed memfd: what /etc/hosts is inside; -1: the real one */
     int real_hosts; /* O_PATH, of the command's root; keeps its directory entries cached */
-    void *hole;     /* our own memory that nobody can read: a payload's unreadable rest */
 } here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1}};
 
 static struct pintable made_sockets; /* the sockets that we made, where we have to */
@@ -1994,212 +1976,9 @@ static int parse_address(struct request *r)
     return parse_destination(r, &r->address, &r->address_len, (struct ip_addr){0, 0, 0}, &r->to);
 }
 
-/* The messages of a send that are handled together: one, or several of a sendmmsg. There is one batch; a send that has
- * to wait is parsed again, and judged again. */
-static struct batch {
-    size_t n;
-    struct kernel_mmsghdr messages[BATCH_MAX]; /* as the child has them; then, with our pointers, as they are sent */
-    union address names[BATCH_MAX];
-    struct destination to[BATCH_MAX];
-    size_t lengths[BATCH_MAX];                 /* of the payloads, whole */
-    struct iovec parts[BATCH_MAX][2];          /* what is sent: the payload, and its unreadable rest */
-    struct iovec vectors[VECTOR_MAX];          /* the child's, of all messages */
-    size_t vector_at[BATCH_MAX + 1];
-    int rights[RIGHTS_MAX];                    /* descriptors that are passed on, ours */
-    size_t n_rights;
-    bool payload_read;                         /* with the rest, in one go */
-    _Alignas(struct cmsghdr) uint8_t control[CONTROL_MAX];
-    uint8_t payload[PAYLOAD_MAX];
-} batch;
-
-/* Pieces of the child's memory to be read in one go. */
-struct gathering {
-    struct iovec local[3 * BATCH_MAX + 1], remote[3 * BATCH_MAX + 1];
-    size_t n, total;
-};
-
-static void gather(struct gathering *g, void *to, uint64_t from, size_t len)
-{
-    if (len == 0)
-        return;
-    g->local[g->n] = (struct iovec){to, len};
-    g->remote[g->n++] = (struct iovec){(void *)(uintptr_t)from, len};
-    g->total += len;
-}
-
-/* The headers of the next messages. How many, or -errno. */
-static int64_t parse_headers(const struct request *r)
-{
-    struct kernel_mmsghdr *first = batch.messages;
-    size_t want, got;
-
-    switch (r->call) {
-    case CALL_SENDTO:
-        first->header = (struct kernel_msghdr){.name = r->args[4], .namelen = (int32_t)r->args[5], .iovlen = 1};
-        if (first->header.name != 0 && first->header.namelen == 0 && socket_is_ip(r->kind))
-            first->header.namelen = 1; /* an empty address is one that is too short; to sendmsg it would be none */
-        return first->header.name != 0 && first->header.namelen > ADDRESS_MAX ? -EINVAL : 1;
-    case CALL_SENDMSG:
-        want = child_read(r->tid, r->args[1], first, sizeof first->header) == 0;
-        return want ? 1 : -EFAULT;
-    case CALL_SENDMMSG:
-        want = (uint32_t)r->args[2] < VECTOR_MAX ? (uint32_t)r->args[2] : VECTOR_MAX;
-        want = want - r->sent_messages < BATCH_MAX ? want - r->sent_messages : BATCH_MAX;
-        break;
-    default:
-        return -ENOSYS;
-    }
-    struct iovec vector = {(void *)(uintptr_t)r->args[1], VECTOR_MAX * sizeof *first};
-    ssize_t n = child_gather(r->tid, &vector, 1, r->sent_messages * sizeof *first, first, want * sizeof *first);
-    got = n < 0 ? 0 : (size_t)n / sizeof *first;
-    return got == 0 && want > 0 ? -EFAULT : (int64_t)got;
-}
-
-/* Bring a header's lengths into bounds as the kernel does, before anything is read by them. 0 or -errno. */
-static int parse_header(struct kernel_msghdr *header)
-{
-    if (header->name == 0)
-        header->namelen = 0;
-    if (header->namelen < 0)
-        return -EINVAL;
-    if (header->namelen > ADDRESS_MAX)
-        header->namelen = ADDRESS_MAX;
-    if (header->iovlen > VECTOR_MAX)
-        return -EMSGSIZE;
-    if (header->controllen > INT32_MAX)
-        return -ENOBUFS;
-    return header->controllen > CONTROL_MAX ? -ENOBUFS : 0;
-}
-
-/* Read names, vectors and control parts of up to n messages; fewer fit when they are large, and one that is wrong waits
- * until it is the first. 0 or -errno; batch.n is how many. */
-static int parse_messages(const struct request *r, size_t n)
-{
-    struct gathering g = {.n = 0};
-    size_t vectors = 0, control = 0;
-
-    batch.payload_read = false;
-    for (batch.n = 0; batch.n < n; batch.n++) {
-        struct kernel_msghdr *header = &batch.messages[batch.n].header;
-        int result = parse_header(header);
-
-        if (result < 0 && batch.n == 0)
-            return result;
-        if (result < 0 || vectors + header->iovlen > VECTOR_MAX || control + header->controllen > CONTROL_MAX)
-            break;
-        memset(&batch.names[batch.n], 0, sizeof batch.names[0]);
-        gather(&g, &batch.names[batch.n], header->name, (size_t)header->namelen);
-        batch.vector_at[batch.n] = vectors;
-        if (r->call == CALL_SENDTO)
-            batch.vectors[0] = (struct iovec){(void *)(uintptr_t)r->args[1], r->args[2]};
-        else
-            gather(&g, &batch.vectors[vectors], header->iov, header->iovlen * sizeof(struct iovec));
-        gather(&g, batch.control + control, header->control, header->controllen);
-        header->control = (uintptr_t)(batch.control + control);
-        vectors += header->iovlen;
-        control += (header->controllen + 7) & ~(uint64_t)7;
-    }
-    batch.vector_at[batch.n] = vectors;
-    size_t needed = g.total;
-    if (r->call == CALL_SENDTO && r->sent_bytes == 0 && r->args[2] <= UDP_PAYLOAD_MAX)
-        gather(&g, batch.payload, r->args[1], r->args[2]);
-    ssize_t got = g.n == 0 ? 0 : child_readv(r->tid, g.local, g.n, g.remote, g.n);
-    if (got == (ssize_t)g.total)
-        batch.payload_read = r->call == CALL_SENDTO && r->sent_bytes == 0 && r->args[2] <= UDP_PAYLOAD_MAX;
-    else if (got < (ssize_t)needed && needed > 0)
-        return n == 1 || batch.n == 1 ? -EFAULT : -EAGAIN;
-    return 0;
-}
-
-/* Could this be memory of a process at all? The kernel asks that before anything else (access_ok). */
-static bool vector_is_ours(const struct iovec *vector)
-{
-    uintptr_t start = (uintptr_t)vector->iov_base, end = start + vector->iov_len;
-
-    return (intptr_t)start >= 0 && end >= start && (start > KERNEL_USER_END || end <= KERNEL_USER_END);
-}
-
-/* The length of message i's payload, clamped as the kernel does; -EINVAL or -EFAULT. */
-static int64_t parse_length(const struct request *r, size_t i)
-{
-    struct iovec *vectors = &batch.vectors[batch.vector_at[i]];
-    size_t n = batch.vector_at[i + 1] - batch.vector_at[i], length = 0;
-
-    for (size_t v = 0; v < n && r->call != CALL_SENDTO; v++)
-        if ((ssize_t)vectors[v].iov_len < 0)
-            return -EINVAL;
-    for (size_t v = 0; v < n; v++) {
-        bool ours = n == 1 || vector_is_ours(&vectors[v]); /* a single one is cut before it is looked at */
-
-        if (vectors[v].iov_len > LENGTH_MAX - length)
-            vectors[v].iov_len = LENGTH_MAX - length;
-        if (!ours || !vector_is_ours(&vectors[v]))
-            return -EFAULT;
-        length += vectors[v].iov_len;
-    }
-    return (int64_t)length;
-}
-
-/* The lengths of the payloads. 0 or -errno of the first; another that is wrong waits until it is the first. */
-static int parse_lengths(const struct request *r)
-{
-    for (size_t i = 0; i < batch.n; i++) {
-        int64_t length = parse_length(r, i);
-
-        if (length < 0 && i == 0)
-            return (int)length;
-        if (length < 0) {
-            batch.n = i;
-            return 0;
-        }
-        batch.lengths[i] = (size_t)length;
-    }
-    return 0;
-}
-
-/* The payloads of several messages in as few reads as there are: the usual case, when they fit and can be read. */
-static void parse_payloads_at_once(const struct request *r)
-{
-    size_t total = 0;
-
-    for (size_t i = 0; i < batch.n && total <= PAYLOAD_MAX; i++)
-        total += batch.lengths[i];
-    if (total > 0 && total <= PAYLOAD_MAX)
-        batch.payload_read = child_gather(r->tid, batch.vectors, batch.vector_at[batch.n], 0, batch.payload, total) ==
-                             (ssize_t)total;
-}
-
-/* Read the payloads: all of a datagram, the next piece of a stream. What can't be read, or is more than any datagram
- * takes, becomes a part that nobody can read: the kernel then answers as it would have. */
-static void parse_payloads(const struct request *r, bool stream)
-{
-    size_t used = 0;
-
-    if (batch.n > 1 && !stream && !batch.payload_read)
-        parse_payloads_at_once(r);
-    for (size_t i = 0; i < batch.n; i++) {
-        size_t skip = i == 0 ? r->sent_bytes : 0, length = batch.lengths[i] - skip;
-        size_t room = stream ? STREAM_PIECE : PAYLOAD_MAX - used;
-        size_t want = length < room ? length : room;
-
-        if (!stream && length > room) {
-            if (i > 0) {
-                batch.n = i;
-                return;
-            }
-            want = 0;
-        }
-        ssize_t got = (ssize_t)want;
-        if (!batch.payload_read && want > 0)
-            got = child_gather(r->tid, &batch.vectors[batch.vector_at[i]], batch.vector_at[i + 1] - batch.vector_at[i],
-                               skip, batch.payload + used, want);
-        size_t readable = got < 0 ? 0 : (size_t)got;
-        size_t rest = stream ? want - readable : length - readable;
-        batch.parts[i][0] = (struct iovec){batch.payload + used, readable};
-        batch.parts[i][1] = (struct iovec){here.hole, rest};
-        used += readable;
-    }
-}
+/* What a send has before it now. There is one batch: a send that has to wait is read again, and judged again. */
+static struct message_batch batch;
+static struct destination batch_to[MESSAGES_AT_ONCE];
 
 /* What a control message may be. */
 enum control { CONTROL_PASSES, CONTROL_REFUSED, CONTROL_UNKNOWN };
@@ -2273,7 +2052,7 @@ static int parse_rights(const struct request *r, struct cmsghdr *c)
     size_t n = (c->cmsg_len - sizeof *c) / sizeof(int);
     int *fds = (int *)CMSG_DATA(c);
 
-    if (n + batch.n_rights > RIGHTS_MAX)
+    if (n + batch.n_rights > MESSAGE_RIGHTS_MAX)
         return -EINVAL;
     for (size_t i = 0; i < n; i++) {
         int fd = pin_take(&here.pins, r->tid, fds[i]);
@@ -2679,23 +2458,6 @@ static void batch_release(void)
         release(batch.rights[--batch.n_rights], (struct socket_kind){0, 0, 0});
 }
 
-/* Send messages 0..n of the batch. How many were taken (of a stream: bytes), or -errno; never waits. */
-static int64_t send_batch(const struct request *r, size_t n, int flags)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct kernel_msghdr *header = &batch.messages[i].header;
-
-        header->name = header->namelen > 0 ? (uintptr_t)&batch.names[i] : 0;
-        header->iov = (uintptr_t)batch.parts[i];
-        header->iovlen = batch.parts[i][1].iov_len > 0 ? 2 : 1;
-        if (r->sent_bytes > 0 || header->controllen == 0)
-            header->control = header->controllen = 0;
-    }
-    if (n == 1)
-        return sys_sendmsg(r->pin, &batch.messages[0].header, flags);
-    return sys_sendmmsg(r->pin, batch.messages, (unsigned)n, flags);
-}
-
 static int send_flags(const struct request *r)
 {
     switch (r->call) {
@@ -2707,27 +2469,25 @@ static int send_flags(const struct request *r)
     }
 }
 
-/* Tell a sendmmsg how long its messages first..first+n were; before they are sent, what is there already: only to learn
- * how many can be told, which is returned. */
-static size_t write_lengths(const struct request *r, size_t first, size_t n)
-{
-    struct iovec local[BATCH_MAX], remote[BATCH_MAX];
-
-    for (size_t i = 0; i < n; i++) {
-        uint64_t at = r->args[1] + (first + i) * sizeof(struct kernel_mmsghdr) + offsetof(struct kernel_mmsghdr, sent);
-
-        local[i] = (struct iovec){&batch.messages[i].sent, sizeof(uint32_t)};
-        remote[i] = (struct iovec){(void *)(uintptr_t)at, sizeof(uint32_t)};
-    }
-    ssize_t told = n == 0 ? 0 : child_writev(r->tid, local, n, remote, n);
-    return told < 0 ? 0 : (size_t)told / sizeof(uint32_t);
-}
-
 /* ---- a send: batch after batch ---- */
 
 static bool is_stream(struct socket_kind kind)
 {
     return socket_is(kind, IPPROTO_TCP) || (kind.domain == AF_UNIX && kind.type == SOCK_STREAM);
+}
+
+/* Which messages of it come next. */
+static struct message_source send_source(const struct request *r)
+{
+    return (struct message_source){
+        .call = r->call == CALL_SENDTO ? MESSAGE_SENDTO : r->call == CALL_SENDMSG ? MESSAGE_SENDMSG : MESSAGE_SENDMMSG,
+        .tid = r->tid,
+        .args = r->args,
+        .ip = socket_is_ip(r->kind),
+        .stream = is_stream(r->kind),
+        .messages = r->sent_messages,
+        .bytes = r->sent_bytes,
+    };
 }
 
 /* How a send ends when nothing more can be done: with what was taken so far, else with the error. */
@@ -2738,30 +2498,12 @@ static struct outcome send_end(const struct request *r, int64_t error)
     if (r->call != CALL_SENDMMSG)
         return outcome_reply(r->sent_bytes > 0 ? (int64_t)r->sent_bytes : error);
     if (r->sent_bytes > 0) { /* a stream's message was taken in part: it counts */
+        struct message_source source = send_source(r);
+
         batch.messages[0].sent = (uint32_t)r->sent_bytes;
-        messages += write_lengths(r, messages, 1);
+        messages += message_tell_lengths(&batch, &source, 1);
     }
     return outcome_reply(messages > 0 ? (int64_t)messages : error);
-}
-
-/* Parse the next batch. How many messages it has; 0: none is left; -errno: of its first. */
-static int64_t parse_send(const struct request *r, bool stream)
-{
-    int64_t n = parse_headers(r);
-
-    if (n <= 0)
-        return n;
-    if (stream || r->kind.domain == AF_UNIX)
-        n = 1;
-    int result = parse_messages(r, (size_t)n);
-    if (result == -EAGAIN) /* the headers point to our memory by now */
-        result = parse_headers(r) > 0 ? parse_messages(r, 1) : -EFAULT;
-    if (result == 0)
-        result = parse_lengths(r);
-    if (result < 0)
-        return result;
-    parse_payloads(r, stream);
-    return (int64_t)batch.n;
 }
 
 /* A control message that isn't on the list. */
@@ -2786,18 +2528,18 @@ static int64_t decide_batch(const struct request *r)
         const struct cmsghdr *refused = NULL;
 
         error = r->sent_bytes > 0 ? 0 : parse_control(r, n, &source, &refused);
-        int led = parse_destination(r, &batch.names[n], &len, source, &batch.to[n]);
+        int led = parse_destination(r, &batch.names[n], &len, source, &batch_to[n]);
         error = error < 0 ? error : led;
         header->namelen = (int32_t)len;
         if (refused != NULL && n == 0)
             tell_control(r, refused);
         if (error < 0)
             break;
-        struct decision decision = decide(&batch.to[n]);
+        struct decision decision = decide(&batch_to[n]);
         if (decision.verdict == VERDICT_DENY)
             error = -decision.error;
         if (error == 0 || n == 0)
-            tell_destination(r, &batch.to[n], decision);
+            tell_destination(r, &batch_to[n], decision);
         if (error < 0)
             break;
     }
@@ -2810,10 +2552,10 @@ static bool send_may_wait(const struct request *r)
     return !(send_flags(r) & MSG_DONTWAIT) && pin_blocks(r->pin);
 }
 
-/* Note what send_batch took of n messages. The reply when that was the end; PEND: go on. */
-static struct outcome send_advance(struct request *r, size_t n, int64_t taken, bool stream)
+/* Note what was taken of n messages. The reply when that was the end; PEND: go on. */
+static struct outcome send_advance(struct request *r, const struct message_source *source, size_t n, int64_t taken)
 {
-    if (stream) {
+    if (source->stream) {
         r->sent_bytes += (size_t)taken;
         if (r->sent_bytes < batch.lengths[0])
             return (struct outcome){PEND, 0};
@@ -2825,7 +2567,7 @@ static struct outcome send_advance(struct request *r, size_t n, int64_t taken, b
         batch.messages[0].sent = (uint32_t)taken;
         taken = 1;
     }
-    size_t told = write_lengths(r, r->sent_messages, (size_t)taken);
+    size_t told = message_tell_lengths(&batch, source, (size_t)taken);
     r->sent_messages += told;
     r->sent_bytes = 0;
     if (told < (size_t)taken || (taken > 0 && batch.messages[taken - 1].sent < batch.lengths[taken - 1]))
@@ -2833,59 +2575,69 @@ static struct outcome send_advance(struct request *r, size_t n, int64_t taken, b
     return (struct outcome){PEND, 0};
 }
 
+/* Send n messages of the batch, with the caller's own rights where they count. How many were taken (of a stream:
+ * bytes), or -errno. */
+static int64_t execute_batch(const struct request *r, const struct message_source *source, size_t n)
+{
+    static struct creds ours, theirs;
+    int flags = (send_flags(r) & (int)~(KERNEL_MSG_ZEROCOPY | KERNEL_MSG_CMSG_COMPAT)) | MSG_DONTWAIT | MSG_NOSIGNAL;
+    size_t piece = batch.parts[0][0].iov_len + batch.parts[0][1].iov_len;
+    bool counts = caller_counts(r);
+
+    if (source->stream && r->sent_bytes + piece < batch.lengths[0]) /* not its last */
+        flags = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
+    if (r->kind.domain == AF_UNIX)
+        own_add(r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+    if (counts && caller_enter(r, &ours, &theirs) < 0)
+        return -EACCES;
+    int64_t taken = message_send(&batch, source, r->pin, n, flags);
+    if (counts)
+        creds_restore(&ours, &theirs);
+    return taken;
+}
+
+/* One batch, from parse to execute. PEND: go on; *waits: when the socket is ready. */
+static struct outcome send_batch(struct request *r, bool *waits)
+{
+    struct message_source source = send_source(r);
+    int64_t n = message_read(&batch, &source, r->kind.domain == AF_UNIX);
+
+    if (n <= 0)
+        return send_end(r, n);
+    n = decide_batch(r);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    *waits = n == LATER;
+    if (n < 0)
+        return n == LATER ? (struct outcome){PEND, 0} : send_end(r, n);
+    if (r->call == CALL_SENDMMSG) { /* the first whose length can't be told is the last that is sent */
+        size_t telling = message_tell_lengths(&batch, &source, (size_t)n);
+        n = telling < (size_t)n ? (int64_t)telling + 1 : n;
+    }
+    int64_t taken = execute_batch(r, &source, (size_t)n);
+    *waits = taken == -EAGAIN && send_may_wait(r);
+    if (*waits)
+        return (struct outcome){PEND, 0};
+    if (taken >= 0)
+        return send_advance(r, &source, (size_t)n, taken);
+    r->broken_pipe = taken == -EPIPE && source.stream && r->sent_bytes == 0 && !(send_flags(r) & MSG_NOSIGNAL);
+    return send_end(r, taken);
+}
+
 static struct outcome execute_send(struct request *r)
 {
-    bool stream = is_stream(r->kind);
-    int flags = (send_flags(r) & (int)~(KERNEL_MSG_ZEROCOPY | KERNEL_MSG_CMSG_COMPAT)) | MSG_DONTWAIT | MSG_NOSIGNAL;
+    struct outcome outcome = {PEND, 0};
+    bool waits = false;
 
     if (r->was_pending && r->sent_bytes > 0 && pin_has_error(r->pin))
         return send_end(r, 0); /* the error is the next send's */
     r->yields = false;
-    for (unsigned round = 0;; round++) {
-        int64_t n = parse_send(r, stream);
-
-        if (n <= 0)
-            return send_end(r, n);
-        n = decide_batch(r);
-        if (!notify_valid(here.listener, r->id)) {
-            batch_release();
-            return (struct outcome){VANISHED, 0};
-        }
-        if (n < 0) {
-            batch_release();
-            return n == LATER ? (struct outcome){PEND, 0} : send_end(r, n);
-        }
-        if (r->call == CALL_SENDMMSG) { /* the first whose length can't be told is the last that is sent */
-            size_t telling = write_lengths(r, r->sent_messages, (size_t)n);
-            n = telling < (size_t)n ? (int64_t)telling + 1 : n;
-        }
-        size_t piece = batch.parts[0][0].iov_len + batch.parts[0][1].iov_len;
-        bool last = !stream || r->sent_bytes + piece == batch.lengths[0];
-        static struct creds ours, theirs;
-        bool counts = caller_counts(r);
-        if (r->kind.domain == AF_UNIX)
-            own_add(r->pin); /* the kernel may bind it now (SO_PASSCRED) */
-        if (counts && caller_enter(r, &ours, &theirs) < 0) {
-            batch_release();
-            return send_end(r, -EACCES);
-        }
-        int64_t taken = send_batch(r, (size_t)n, last ? flags : (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE);
-        if (counts)
-            creds_restore(&ours, &theirs);
+    for (unsigned round = 0; outcome.what == PEND && !waits && !r->yields; round++) {
+        outcome = send_batch(r, &waits);
         batch_release();
-        if (taken == -EAGAIN && send_may_wait(r))
-            return (struct outcome){PEND, 0};
-        if (taken < 0) {
-            r->broken_pipe = taken == -EPIPE && stream && r->sent_bytes == 0 && !(send_flags(r) & MSG_NOSIGNAL);
-            return send_end(r, taken);
-        }
-        struct outcome next = send_advance(r, (size_t)n, taken, stream);
-        if (next.what != PEND)
-            return next;
-        r->yields = round == ROUNDS_MAX;
-        if (r->yields) /* others have their turn */
-            return next;
+        r->yields = outcome.what == PEND && !waits && round == ROUNDS_MAX; /* others have their turn */
     }
+    return outcome;
 }
 
 /* ---- the calls ---- */
@@ -4254,8 +4006,7 @@ static void main_prepare_loop(const sigset_t *signals)
 
     here.epoll = epoll_create1(EPOLL_CLOEXEC);
     here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    here.hole = mmap(NULL, PAYLOAD_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (here.epoll < 0 || here.signals < 0 || here.hole == MAP_FAILED ||
+    if (here.epoll < 0 || here.signals < 0 || message_init(&batch) < 0 ||
         epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.listener, &listener) < 0 ||
         epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.signals, &signal_event) < 0)
         die("cannot prepare to serve: %s", strerror(errno));

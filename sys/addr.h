@@ -6,10 +6,13 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 enum {
     IP_TEXT_MAX = 46,     /* an address as text, with its NUL */
     IP_ENDPOINT_MAX = 54, /* [address]:port, with its NUL */
+    ADDRESS_MAX = 128,    /* sizeof(struct sockaddr_storage): the kernel's own limit */
 };
 
 /* An address in host byte order. IPv4: version 4, the low 32 bits of lo. IPv6: version 6, the halves. */
@@ -21,6 +24,16 @@ struct ip_addr {
 struct ip_prefix {
     struct ip_addr addr;
     uint8_t len; /* 0..32 or 0..128 */
+};
+
+/* A sockaddr of any family, as large as the kernel takes one. */
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un local;
+    struct sockaddr_storage storage;
+    uint8_t bytes[ADDRESS_MAX];
 };
 
 /* Both ends belong to it. */

@@ -91,7 +91,7 @@ static void fuzz_start(void)
         return;
     fuzz_enter_network();
     fuzz_area = mmap(NULL, AREA + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    here.hole = mmap(NULL, PAYLOAD_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    message_init(&batch);
     if (fuzz_area == MAP_FAILED || mprotect(fuzz_area + AREA, 4096, PROT_NONE) < 0 ||
         pipe2(fuzz_closing, O_CLOEXEC) < 0)
         abort();
@@ -382,16 +382,17 @@ static void fuzz_send(struct request *r, struct fuzz_input *in)
         r->args[1] = fuzz_place(in, messages, one ? sizeof messages[0].header : sizeof messages);
         r->args[2] = one ? 0 : fuzz_byte(in) < 240 ? MESSAGES_MAX : fuzz_number(in, 4);
     }
-    int64_t parsed = parse_send(r, is_stream(r->kind));
+    struct message_source source = send_source(r);
+    int64_t parsed = message_read(&batch, &source, r->kind.domain == AF_UNIX);
     int64_t n = parsed <= 0 ? parsed : decide_batch(r);
     assert(n <= (int64_t)batch.n || parsed <= 0);
     for (int64_t i = 0; i < n; i++) {
         const struct kernel_msghdr *header = &batch.messages[i].header;
         size_t sent = batch.parts[i][0].iov_len + batch.parts[i][1].iov_len;
 
-        assert(header->namelen >= 0 && header->namelen <= ADDRESS_MAX && header->controllen <= CONTROL_MAX);
-        assert(sent == batch.lengths[i] || (is_stream(r->kind) && sent <= STREAM_PIECE));
-        fuzz_leads_as_judged(r, &batch.names[i], (size_t)header->namelen, &batch.to[i]);
+        assert(header->namelen >= 0 && header->namelen <= ADDRESS_MAX && header->controllen <= MESSAGE_CONTROL_MAX);
+        assert(sent == batch.lengths[i] || (is_stream(r->kind) && sent <= MESSAGE_PIECE_MAX));
+        fuzz_leads_as_judged(r, &batch.names[i], (size_t)header->namelen, &batch_to[i]);
         fuzz_controls(r, header);
     }
     batch_release();
