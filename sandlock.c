@@ -3741,21 +3741,17 @@ static pid_t confine_start(struct confinement *c)
     X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid) X(setresuid) X(setsockopt) X(socket) X(stat) X(tgkill)  \
     X(tkill) X(wait4) X(write) X(writev)
 
-static const struct own_call {
-    enum syscall_number number;
-    const char *name;
-} own_calls[] = {
-#define X(name) {NR_##name, #name},
-    OWN_CALLS(X)
-#undef X
-};
+#define OWN_NUMBER(name) NR_##name,
+#define OWN_NAME(name) " " #name
+
+static const enum syscall_number own_calls[] = {OWN_CALLS(OWN_NUMBER)};
 
 static int own_assemble(struct bpf_program *program, enum machine machine)
 {
     struct bpf_row rows[ARRAY_LEN(own_calls)];
 
     for (size_t i = 0; i < ARRAY_LEN(own_calls); i++)
-        rows[i] = (struct bpf_row){number_on(own_calls[i].number, machine), SECCOMP_RET_ALLOW, {{0}}};
+        rows[i] = (struct bpf_row){number_on(own_calls[i], machine), SECCOMP_RET_ALLOW, {{0}}};
     return bpf_assemble(program, machine, rows, ARRAY_LEN(own_calls), FAILS(EPERM));
 }
 
@@ -3834,12 +3830,8 @@ static int check_command(void)
                offers[i].state == ACTIVE ? "" : offers[i].lost);
         worst = (int)offers[i].state > worst ? (int)offers[i].state : worst;
     }
-    if (settings.verbose) {
-        printf("once it serves, sandlock itself may call only:");
-        for (size_t i = 0; i < ARRAY_LEN(own_calls); i++)
-            printf(" %s", own_calls[i].name);
-        printf("\n");
-    }
+    if (settings.verbose)
+        printf("once it serves, sandlock itself may call only:%s\n", OWN_CALLS(OWN_NAME));
     if (worst == MISSING || (worst == DEGRADED && settings.strict))
         return EXIT_OURS;
     return worst == DEGRADED ? 1 : 0;
