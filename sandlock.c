@@ -10,14 +10,18 @@
 #include "sys/bpf.h"
 #include "sys/caps.h"
 #include "sys/childpath.h"
+#include "sys/clock.h"
 #include "sys/closer.h"
 #include "sys/cookieset.h"
 #include "sys/creds.h"
 #include "sys/features.h"
+#include "sys/filerules.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
 #include "sys/log.h"
+#include "sys/lostreply.h"
+#include "sys/membership.h"
 #include "sys/message.h"
 #include "sys/mounts.h"
 #include "sys/notify.h"
@@ -26,6 +30,7 @@
 #include "sys/process.h"
 #include "sys/resolve.h"
 #include "sys/syscalls.h"
+#include "sys/tally.h"
 #include "sys/unixdiag.h"
 
 #include <fcntl.h>
@@ -55,7 +60,6 @@ enum {
     KEEP_FDS_MAX = 64,
     DENIED_CALLS_MAX = 64,
     ENV_MAX = 256,
-    FILE_RULES_MAX = 512,
     HARMLESS_MAX = 16,
     KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
     STAND_INS_MAX = 64,
@@ -63,7 +67,6 @@ enum {
     LATER = -KERNEL_ERESTARTSYS, /* ours alone: no errno of a caller's */
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ROUNDS_MAX = 4,            /* of one send, before others have their turn */
-    LOST_MAX = 64,
     CALLS_MAX = 512,           /* above every trapped call's number */
     EVENTS_AT_ONCE = 16,
     CHILDREN_AT_ONCE = 4096,
@@ -148,12 +151,6 @@ static struct policy policy;
  * that the command's own are there to be taken when a call on its behalf needs them, never in force otherwise. */
 #define OUR_CAPS (CAPS_BIT(CAP_SYS_PTRACE) | CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID))
 
-/* -r, -w and --fs-deny: rights that are given beneath a path, or taken away there. */
-struct file_rule {
-    const char *path; /* canonical; lives to exit */
-    uint64_t gives, takes;
-};
-
 /* What programs that run as root ordinarily need. */
 #define DEFAULT_CAPS                                                                                                   \
     (CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_FOWNER) | CAPS_BIT(CAP_FSETID) |                  \
@@ -167,8 +164,7 @@ struct settings {
     enum syscall_number denied_calls[DENIED_CALLS_MAX];
     size_t n_denied_calls;
     uint64_t kept_caps; /* beyond DEFAULT_CAPS */
-    struct file_rule file_rules[FILE_RULES_MAX];
-    size_t n_file_rules;
+    struct file_rules file_rules;
     bool no_getfd;        /* sockets are made by us and handed in (pintable.h) */
     bool unprivileged;    /* we have no CAP_SYS_PTRACE */
     bool unscoped;        /* Landlock doesn't hold signals back: we do */
@@ -875,12 +871,12 @@ static void add_file_rule(const char *option, const char *value, uint64_t gives,
 
     if (realpath(value, path) == NULL)
         die("%s '%s': %s; a path that exists would be right", option, value, strerror(errno));
-    if (settings.n_file_rules == FILE_RULES_MAX / 2)
+    if (settings.file_rules.n == FILE_RULES_MAX / 2)
         die("%s '%s': one too many; at most %d would be right", option, value, FILE_RULES_MAX / 2);
     char *copy = strdup(path);
     if (copy == NULL)
         die("%s '%s': out of memory", option, value);
-    settings.file_rules[settings.n_file_rules++] = (struct file_rule){copy, gives, takes};
+    settings.file_rules.rules[settings.file_rules.n++] = (struct file_rule){copy, gives, takes};
 }
 
 static void set_read(const char *value)
@@ -1439,7 +1435,7 @@ static void calls_init(void)
 
 /* ---- seeing: what was denied, for people and for programs ---- */
 
-enum { EVENTS_MAX = 1024, EVENT_TEXT = 192, EVENT_NAME = 160 };
+enum { EVENT_TEXT = TALLY_TEXT, EVENT_NAME = 160, SUMMARY_MAX = 20 };
 
 /* One decision, as it is told. Strings are empty where there is nothing to say. */
 struct event {
@@ -1452,55 +1448,8 @@ struct event {
     char allow[EVENT_TEXT];       /* what would permit it, as an option */
 };
 
-/* How often each distinct event was seen, in the order of its first time; found by hash, bounded. */
-static struct seen {
-    uint64_t hash, count;
-    bool denied;
-    char subject[EVENT_TEXT], allow[EVENT_TEXT];
-} seen[EVENTS_MAX];
-
-static uint16_t seen_index[4 * EVENTS_MAX]; /* by hash: 1 + the place in seen; 0: free */
-static size_t n_seen;
-static uint64_t unseen; /* events for which there was no room left */
-
-/* FNV-1a of a string, continued from `hash`. */
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
-    return hash;
-}
-
-/* Count it. How often it was seen by now; 0 when the table is full. */
-static uint64_t event_count(const struct event *event)
-{
-    uint64_t hash = hash_text(hash_text(0xcbf29ce484222325 + event->verdict, event->operation), event->subject);
-    size_t at = hash % ARRAY_LEN(seen_index);
-
-    while (seen_index[at] != 0 && seen[seen_index[at] - 1].hash != hash)
-        at = (at + 1) % ARRAY_LEN(seen_index);
-    if (seen_index[at] == 0) {
-        if (n_seen == EVENTS_MAX) {
-            unseen++;
-            return 0;
-        }
-        struct seen *entry = &seen[n_seen++];
-        entry->hash = hash;
-        entry->denied = event->verdict == VERDICT_DENY;
-        memcpy(entry->subject, event->subject, sizeof entry->subject);
-        memcpy(entry->allow, event->allow, sizeof entry->allow);
-        seen_index[at] = (uint16_t)n_seen;
-    }
-    return ++seen[seen_index[at] - 1].count;
-}
-
-/* Repetitions are told at 10, 100, 1000 ...: a program that retries for hours is a handful of lines. */
-static bool event_is_told(uint64_t count)
-{
-    while (count > 0 && count % 10 == 0)
-        count /= 10;
-    return count == 1;
-}
+/* What was denied and what was permitted, told apart. */
+static struct tally seen_denied, seen_allowed;
 
 static void event_tell_json(const struct event *event, pid_t pid, const char *name, uint64_t count)
 {
@@ -1556,42 +1505,40 @@ static void event_tell(const struct event *event, pid_t tid)
 {
     struct process_status status = {.leader = tid};
     char name[PROCESS_NAME_MAX];
-    bool denied = event->verdict == VERDICT_DENY;
+    bool refused = event->verdict == VERDICT_DENY;
 
-    if (!denied && !settings.log_allowed)
+    if (!refused && !settings.log_allowed)
         return;
-    uint64_t count = event_count(event);
-    if (!event_is_told(count) || (!(denied && settings.verbose) && log_to.fd < 0))
+    struct tally *seen = refused ? &seen_denied : &seen_allowed;
+    uint64_t count = tally_count(seen, event->operation, event->subject, event->allow);
+    if (!tally_is_told(count) || (!(refused && settings.verbose) && log_to.fd < 0))
         return;
     process_name(tid, name);
     process_status_read(tid, &status);
     event_tell_json(event, status.leader, name, count);
-    if (denied && settings.verbose)
+    if (refused && settings.verbose)
         event_tell_text(event, status.leader, name, count);
 }
 
 /* What was denied, most of it once: at the end, for who sits at a terminal or asked by -v. */
 static void events_summarize(void)
 {
-    unsigned shown = 0;
-
     if (settings.quiet)
         return;
     if (log_to.lost > 0)
         say("the log lost %llu lines: its reader was too slow", (unsigned long long)log_to.lost);
     if (!settings.verbose && !isatty(STDERR_FILENO))
         return;
-    for (size_t i = 0; i < n_seen; i++) {
-        if (!seen[i].denied)
-            continue;
-        if (shown == 0)
+    for (size_t i = 0; i < seen_denied.n && i < SUMMARY_MAX; i++) {
+        const struct tally_entry *entry = &seen_denied.entries[i];
+
+        if (i == 0)
             say("denied in all:");
-        if (shown++ < 20)
-            say("  %s, %llu time%s%s%s", seen[i].subject, (unsigned long long)seen[i].count,
-                seen[i].count == 1 ? "" : "s", seen[i].allow[0] ? ": " : "", seen[i].allow);
+        say("  %s, %llu time%s%s%s", entry->subject, (unsigned long long)entry->count, entry->count == 1 ? "" : "s",
+            entry->advice[0] ? ": " : "", entry->advice);
     }
-    if (shown > 20 || unseen > 0)
-        say("  and %llu more", (unsigned long long)(shown > 20 ? shown - 20 : 0) + unseen);
+    if (seen_denied.n > SUMMARY_MAX)
+        say("  and %llu more", (unsigned long long)(seen_denied.n - SUMMARY_MAX + seen_denied.left_out));
 }
 
 /* ---- one call: its types ---- */
@@ -1628,7 +1575,7 @@ struct request {
     bool broken_pipe;   /* the caller is to get SIGPIPE */
     bool joined;        /* a connect that waits for another's */
     size_t sent_messages, sent_bytes; /* how far a send has come */
-    uint64_t deadline;  /* SO_SNDTIMEO, on the clock of now_ms; 0: none */
+    uint64_t deadline;  /* SO_SNDTIMEO, on the clock of clock_ms; 0: none */
 };
 
 /* What becomes of a request. */
@@ -1653,19 +1600,6 @@ static struct pintable made_sockets; /* the sockets that we made, where we have 
 static struct outcome outcome_reply(int64_t value)
 {
     return (struct outcome){REPLY, value};
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static uint64_t now_ms(void)
-{
-    return now_us() / 1000;
 }
 
 /* Close a descriptor of the child's that we hold. Ours may be the last reference: what could wait then is not for
@@ -1789,16 +1723,16 @@ static void own_found(const struct unixdiag_socket *found)
 
 /* Asking takes long where there are many sockets; then it has a quarter of our time, and callers wait for their
  * turn. */
-static uint64_t own_free_at; /* in microseconds, on the clock of now_us */
+static uint64_t own_free_at; /* in microseconds, on the clock of clock_us */
 
 static void own_ask(const struct unixdiag_key *key, int type)
 {
-    uint64_t start = now_us();
+    uint64_t start = clock_us();
 
     own_type = type;
     own_seen = own_stranger = false;
     int result = unixdiag_each(key, own_found);
-    uint64_t taken = now_us() - start;
+    uint64_t taken = clock_us() - start;
     own_free_at = taken < ASK_CHEAP_US ? 0 : start + 4 * taken;
     if (result < 0 || own_stranger)
         unix_target.holder = HELD_OUTSIDE;
@@ -1866,7 +1800,7 @@ static int parse_unix(const struct request *r, union address *address, socklen_t
     size_t room = *len - offsetof(struct sockaddr_un, sun_path);
     struct unixdiag_key key = {.len = room};
 
-    if (own_free_at != 0 && now_us() < own_free_at)
+    if (own_free_at != 0 && clock_us() < own_free_at)
         return LATER;
     if (unix_inode >= 0)
         close(unix_inode);
@@ -2895,33 +2829,6 @@ static struct outcome call_socket(struct request *r)
     return outcome_reply(ip || domain == AF_NETLINK || domain == AF_UNIX ? -EPROTONOSUPPORT : -EAFNOSUPPORT);
 }
 
-/* The multicast group that an option's value names, and where in the value. Reserved bytes don't matter. */
-static int membership_group(int level, int option, const uint8_t *value, size_t len, struct ip_addr *group)
-{
-    struct ipv6_mreq v6;
-    struct ip_mreq v4;
-    uint16_t port;
-
-    if (option == MCAST_JOIN_GROUP || option == MCAST_JOIN_SOURCE_GROUP) { /* group_req begins group_source_req */
-        size_t whole = option == MCAST_JOIN_GROUP ? sizeof(struct group_req) : sizeof(struct group_source_req);
-
-        return len < whole ? -EINVAL
-                           : ip_addr_from_sockaddr(value + offsetof(struct group_req, gr_group), group, &port);
-    }
-    if (level == SOL_IPV6) {
-        if (len < sizeof v6)
-            return -EINVAL;
-        memcpy(&v6, value, sizeof v6);
-        *group = ip_addr_from_v6(&v6.ipv6mr_multiaddr);
-        return 0;
-    }
-    if (len < sizeof v4)
-        return -EINVAL;
-    memcpy(&v4, value, sizeof v4);
-    *group = ip_addr_from_v4(v4.imr_multiaddr);
-    return 0;
-}
-
 /* Join a multicast group on behalf: it is decided as a send to the group, whatever the port. */
 static struct outcome call_join(struct request *r)
 {
@@ -3058,22 +2965,7 @@ static struct outcome call_run(struct request *r)
 
 /* ---- reply: the only sender of answers ---- */
 
-/* Kernels without WAIT_KILLABLE_RECV repeat a call when a signal comes between its receipt and its reply. What it
- * did is kept here for the repetition. */
-static struct lost_reply {
-    pid_t tid; /* 0: empty */
-    int number;
-    uint64_t args[6];
-    int64_t value;
-} lost_replies[LOST_MAX];
-
-static void lost_keep(const struct request *r, int64_t value)
-{
-    struct lost_reply *slot = &lost_replies[(unsigned)r->tid % LOST_MAX];
-
-    *slot = (struct lost_reply){.tid = r->tid, .number = r->number, .value = value};
-    memcpy(slot->args, r->args, sizeof slot->args);
-}
+static struct lost_replies lost_replies;
 
 /* How many arguments tell a kept call: what is in the registers after its own is left over. */
 static size_t lost_arguments(enum call call)
@@ -3101,19 +2993,6 @@ static size_t lost_arguments(enum call call)
     return 6;
 }
 
-/* Is this the repetition of a call whose reply was lost? Then *value is that reply. Another call of the same thread
- * means that nobody waits for it any more. */
-static bool lost_take(const struct request *r, int64_t *value)
-{
-    struct lost_reply *slot = &lost_replies[(unsigned)r->tid % LOST_MAX];
-
-    if (slot->tid != r->tid)
-        return false;
-    slot->tid = 0;
-    *value = slot->value;
-    return slot->number == r->number && memcmp(slot->args, r->args, lost_arguments(r->call) * sizeof *slot->args) == 0;
-}
-
 static void reply(struct request *r, struct outcome outcome)
 {
     int result = 0;
@@ -3132,9 +3011,9 @@ static void reply(struct request *r, struct outcome outcome)
         break;
     }
     if (result == -ENOENT && !here.killable && outcome.what == REPLY)
-        lost_keep(r, outcome.value);
+        lost_reply_keep(&lost_replies, r->tid, r->number, r->args, outcome.value);
     if (outcome.what == VANISHED && !here.killable && (r->sent_bytes > 0 || r->sent_messages > 0))
-        lost_keep(r, send_end(r, 0).value);
+        lost_reply_keep(&lost_replies, r->tid, r->number, r->args, send_end(r, 0).value);
     if (r->broken_pipe && !here.killable)
         signal_thread(r, SIGPIPE);
     if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
@@ -3184,7 +3063,7 @@ static void pending_add(struct request *r)
     n_joined += r->joined;
     n_yielding += r->yields;
     p->request.was_pending = true;
-    p->request.deadline = timeout ? now_ms() + timeout : 0;
+    p->request.deadline = timeout ? clock_ms() + timeout : 0;
     p->cookie = r->call == CALL_CONNECT && r->kind.domain != AF_UNIX ? pin_cookie(r->pin) : 0;
     p->by_tick = r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT);
     if (!p->by_tick)
@@ -3301,10 +3180,10 @@ static void pending_tick(struct pending *p, uint64_t now)
 
 static void pending_tick_some(void)
 {
-    uint64_t now = now_ms();
+    uint64_t now = clock_ms();
     size_t looks = n_pending < TICK_ENTRIES ? n_pending : TICK_ENTRIES;
 
-    while (looks-- > 0 && n_pending > 0 && now_ms() <= now + TICK_BUDGET_MS) {
+    while (looks-- > 0 && n_pending > 0 && clock_ms() <= now + TICK_BUDGET_MS) {
         pending_turn = pending_turn == 0 || pending_turn > n_pending ? n_pending : pending_turn;
         pending_tick(&pending[pending_order[--pending_turn]], now);
     }
@@ -3338,7 +3217,8 @@ static void serve_notification(void)
     memcpy(r.args, notification->data.args, sizeof r.args);
     if (!here.killable)
         pending_end_of(r.tid);
-    if (!here.killable && lost_take(&r, &value)) {
+    if (!here.killable &&
+        lost_reply_take(&lost_replies, r.tid, r.number, r.args, lost_arguments(r.call), &value)) {
         reply(&r, outcome_reply(value));
         return;
     }
@@ -3435,7 +3315,7 @@ static int serve_time(uint64_t *deadline, bool *expired)
 {
     if (*deadline == 0)
         return -1;
-    uint64_t now = now_ms();
+    uint64_t now = clock_ms();
     if (now >= *deadline) {
         signal_command(*expired ? SIGKILL : SIGTERM);
         signal_command(SIGCONT);
@@ -3466,7 +3346,7 @@ static void serve_event(const struct epoll_event *event)
 /* Serve until the command has ended (--wait-all: until all have). Its exit status, or 124. */
 static int serve(void)
 {
-    uint64_t deadline = settings.timeout ? now_ms() + settings.timeout * 1000ull : 0, next_tick = 0, next_sweep = 0;
+    uint64_t deadline = settings.timeout ? clock_ms() + settings.timeout * 1000ull : 0, next_tick = 0, next_sweep = 0;
     bool expired = false;
     pid_t group = here.command;
     int status = -1;
@@ -3495,13 +3375,13 @@ static int serve(void)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)
             status = EXIT_OURS; /* can't be: the command is our child */
-        if (made_sockets.n > 0 && now_ms() >= next_sweep) {
+        if (made_sockets.n > 0 && clock_ms() >= next_sweep) {
             pintable_sweep(&made_sockets);
-            next_sweep = now_ms() + SWEEP_MS;
+            next_sweep = clock_ms() + SWEEP_MS;
         }
-        if (n_pending > 0 && now_ms() >= next_tick) {
+        if (n_pending > 0 && clock_ms() >= next_tick) {
             pending_tick_some();
-            next_tick = now_ms() + TICK_MS;
+            next_tick = clock_ms() + TICK_MS;
         }
     }
     while (n_pending > 0)
@@ -3515,62 +3395,28 @@ static int serve(void)
 
 /* ---- files: the Landlock domain ---- */
 
-/* The rights that are taken away at this path, or (inside) somewhere beneath it, from a rule whose path has
- * `length`: the longest path decides, and of two --fs-deny. */
-static uint64_t files_taken(const char *path, bool inside, size_t length)
-{
-    uint64_t taken = 0;
-
-    for (size_t i = 0; i < settings.n_file_rules; i++) {
-        const struct file_rule *rule = &settings.file_rules[i];
-        bool decides = strlen(rule->path) + (rule->takes == UINT64_MAX) > length;
-
-        if (decides && (inside ? path_is_beneath(rule->path, path) : path_is_beneath(path, rule->path)))
-            taken |= rule->takes;
-    }
-    return taken;
-}
-
-/* Permit rights beneath `path`, but where rules take them away: a ruleset can only permit, so what lies beside such
- * a place is permitted entry by entry. What can't be opened can't be used either. */
 static void files_permit(int ruleset, const char *path, uint64_t rights, size_t length)
 {
-    int fd CLOSE_FD = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-    struct stat status;
+    int result = file_rules_permit(&settings.file_rules, ruleset, path, rights, length);
 
-    rights &= ~files_taken(path, false, length);
-    if (rights == 0 || fd < 0 || fstat(fd, &status) < 0 || S_ISLNK(status.st_mode))
-        return;
-    uint64_t beside = S_ISDIR(status.st_mode) ? rights & files_taken(path, true, length) : 0;
-    int result = landlock_permit(ruleset, fd, S_ISDIR(status.st_mode), rights & ~beside);
     if (result < 0)
         die("cannot permit '%s': %s", path, strerror(-result));
-    DIR *directory = beside == 0 ? NULL : opendir(path);
-    if (directory == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        char name[PATH_MAX];
-
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            snprintf(name, sizeof name, "%s/%s", strcmp(path, "/") == 0 ? "" : path, entry->d_name) < (int)sizeof name)
-            files_permit(ruleset, name, beside, length);
-    }
-    closedir(directory);
 }
 
 /* No writing beneath this, unless it is beneath such a path already. */
 static void files_close(struct slice path)
 {
+    struct file_rules *rules = &settings.file_rules;
     char *copy = strndup(path.p, path.len); /* lives to exit */
 
     if (copy == NULL)
         die("out of memory");
-    for (size_t i = 0; i < settings.n_file_rules; i++)
-        if (settings.file_rules[i].takes == KNOB_RIGHTS && path_is_beneath(copy, settings.file_rules[i].path))
+    for (size_t i = 0; i < rules->n; i++)
+        if (rules->rules[i].takes == KNOB_RIGHTS && path_is_beneath(copy, rules->rules[i].path))
             return;
-    if (settings.n_file_rules == FILE_RULES_MAX - HARMLESS_MAX)
+    if (rules->n == FILE_RULES_MAX - HARMLESS_MAX)
         die("too many mounts of the kernel's own to close: at most %d", FILE_RULES_MAX);
-    settings.file_rules[settings.n_file_rules++] = (struct file_rule){copy, 0, KNOB_RIGHTS};
+    rules->rules[rules->n++] = (struct file_rule){copy, 0, KNOB_RIGHTS};
 }
 
 /* What the kernel gives its owner to change, whatever his capabilities: a root command finds it closed, but for
@@ -3600,7 +3446,7 @@ static void files_close_knobs(void)
                 files_close((struct slice){directory.p, path_unescape((char *)(uintptr_t)directory.p, directory.len)});
     }
     for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
-        settings.file_rules[settings.n_file_rules++] = (struct file_rule){harmless[i], KNOB_RIGHTS, 0};
+        settings.file_rules.rules[settings.file_rules.n++] = (struct file_rule){harmless[i], KNOB_RIGHTS, 0};
 }
 
 /* The command's Landlock domain: TCP and its neighbours as a second wall, files where the user says so or the
@@ -3609,7 +3455,7 @@ static int files_prepare(int abi)
 {
     struct landlock_domain domain = {0, LANDLOCK_BIND_TCP | LANDLOCK_CONNECT_TCP,
                                      LANDLOCK_SCOPE_ABSTRACT | LANDLOCK_SCOPE_SIGNAL};
-    bool chosen = settings.n_file_rules > 0;
+    bool chosen = settings.file_rules.n > 0;
     bool knobs = geteuid() == 0 && !(settings.allowed_groups & 1u << GROUP_MACHINE) && abi >= LANDLOCK_ABI_REFER;
 
     if (chosen && abi < 1)
@@ -3629,8 +3475,8 @@ static int files_prepare(int abi)
         files_close_knobs();
     if (!settings.restricts_files && domain.fs != 0)
         files_permit(ruleset, "/", domain.fs, 0);
-    for (size_t i = 0; i < settings.n_file_rules; i++) {
-        const struct file_rule *rule = &settings.file_rules[i];
+    for (size_t i = 0; i < settings.file_rules.n; i++) {
+        const struct file_rule *rule = &settings.file_rules.rules[i];
 
         files_permit(ruleset, rule->path, rule->gives & domain.fs, strlen(rule->path));
     }

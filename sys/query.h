@@ -4,6 +4,7 @@
 
 #include "addr.h"
 #include "base.h"
+#include "clock.h"
 #include "dns.h"
 #include "resolvconf.h"
 
@@ -11,7 +12,6 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 
 enum {
     QUERY_ADDRS_MAX = 64,  /* kept of one answer */
@@ -64,7 +64,7 @@ struct query_slot {
     uint16_t id;
     size_t first;            /* the server it began with */
     unsigned tries;          /* over all rounds */
-    int64_t begun, deadline; /* milliseconds of query_now */
+    uint64_t begun, deadline; /* of clock_ms */
 };
 
 struct query_run {
@@ -76,14 +76,6 @@ struct query_run {
     struct pollfd polls[QUERY_SLOTS_MAX]; /* one for each slot; fd -1: no socket */
     uint8_t message[2 + DNS_MESSAGE_MAX];
 };
-
-static int64_t query_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Once each, and no more than there is room for. */
 static void query_add_addr(struct query *query, struct ip_addr addr)
@@ -123,7 +115,7 @@ static void query_settle(struct query_run *run, struct query_slot *slot, enum qu
     query_close(run, slot);
     slot->query->status = status;
     slot->query->server = (uint8_t)query_server(run, slot);
-    slot->query->waited_ms = (unsigned)(query_now() - slot->begun);
+    slot->query->waited_ms = (unsigned)(clock_ms() - slot->begun);
     slot->query = NULL;
     run->active--;
 }
@@ -144,7 +136,7 @@ static int query_connect(struct query_run *run, struct query_slot *slot, int typ
         return -errno;
     *query_poll(run, slot) = (struct pollfd){.fd = fd, .events = events};
     run->sockets++;
-    slot->deadline = query_now() + run->config->timeout_ms;
+    slot->deadline = clock_ms() + run->config->timeout_ms;
     return connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS ? -errno : 0;
 }
 
@@ -166,7 +158,7 @@ static int query_send(struct query_run *run, struct query_slot *slot)
 static void query_park(struct query_slot *slot, int ms)
 {
     slot->state = SLOT_PARKED;
-    slot->deadline = query_now() + ms;
+    slot->deadline = clock_ms() + (uint64_t)ms;
 }
 
 static size_t query_most_tries(const struct query_run *run)
@@ -340,7 +332,7 @@ static void query_start(struct query_run *run)
         struct query_slot *slot = &run->slots[i];
 
         while (slot->query == NULL && run->waiting != NULL) { /* again where it ended at once */
-            *slot = (struct query_slot){.query = run->waiting, .edns = run->config->edns0, .begun = query_now()};
+            *slot = (struct query_slot){.query = run->waiting, .edns = run->config->edns0, .begun = clock_ms()};
             slot->first = run->config->rotate ? run->begun++ : 0;
             run->waiting = run->waiting->next;
             run->active++;
@@ -352,7 +344,7 @@ static void query_start(struct query_run *run)
 /* Milliseconds until the first deadline. */
 static int query_patience(const struct query_run *run)
 {
-    int64_t first = INT64_MAX, now = query_now();
+    uint64_t first = UINT64_MAX, now = clock_ms();
 
     for (size_t i = 0; i < run->n_slots; i++)
         if (run->slots[i].query != NULL && run->slots[i].deadline < first)
@@ -360,7 +352,7 @@ static int query_patience(const struct query_run *run)
     return first <= now ? 0 : (int)(first - now);
 }
 
-static void query_step(struct query_run *run, struct query_slot *slot, int64_t now)
+static void query_step(struct query_run *run, struct query_slot *slot, uint64_t now)
 {
     short events = query_poll(run, slot)->revents;
 
@@ -403,7 +395,7 @@ static int query_all(const struct resolvconf *config, struct query *list)
     for (query_start(&run); run.active > 0 && status == 0; query_start(&run)) {
         int ready = poll(run.polls, run.n_slots, query_patience(&run));
         status = ready < 0 && errno != EINTR ? -errno : 0;
-        int64_t now = query_now();
+        uint64_t now = clock_ms();
         for (size_t i = 0; ready >= 0 && i < run.n_slots; i++)
             query_step(&run, &run.slots[i], now);
     }

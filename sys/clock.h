@@ -1,0 +1,23 @@
+/* clock.h - the time since some moment in the past, which nobody sets (clock_gettime(2), CLOCK_MONOTONIC) */
+#ifndef CLOCK_H
+#define CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* In microseconds. */
+static uint64_t clock_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* In milliseconds. */
+static uint64_t clock_ms(void)
+{
+    return clock_us() / 1000;
+}
+
+#endif
