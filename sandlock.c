@@ -12,7 +12,6 @@
 #include "sys/childpath.h"
 #include "sys/clock.h"
 #include "sys/closer.h"
-#include "sys/cookieset.h"
 #include "sys/creds.h"
 #include "sys/features.h"
 #include "sys/filerules.h"
@@ -31,7 +30,7 @@
 #include "sys/resolve.h"
 #include "sys/syscalls.h"
 #include "sys/tally.h"
-#include "sys/unixdiag.h"
+#include "sys/unixtarget.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -63,7 +62,6 @@ enum {
     HARMLESS_MAX = 16,
     KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
     STAND_INS_MAX = 64,
-    ASK_CHEAP_US = 1000,
     LATER = -KERNEL_ERESTARTSYS, /* ours alone: no errno of a caller's */
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ROUNDS_MAX = 4,            /* of one send, before others have their turn */
@@ -1661,174 +1659,11 @@ static void parse_unspecified(const struct request *r, union address *address, s
     ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
 }
 
-/* Where a unix address leads. One at a time: what names one is handled alone. */
-static struct unix_target {
-    struct creds caller;      /* whose rights it was found by, and is used with */
-    char name[PATH_MAX + 1];  /* its path as we see it, or @ and the abstract name, for rules and people */
-    size_t name_len;          /* an abstract name may hold NULs */
-    char bound[PATH_MAX + 1]; /* the path that its holder bound it by, without symbolic links; empty: unknown */
-    dev_t device;
-    ino_t inode;
-    enum { HELD_OUTSIDE, HELD_INSIDE, HELD_BY_NOBODY } holder; /* who bound it; unknown is outside */
-} unix_target;
-
-static int unix_inode = -1; /* O_PATH of the socket's file, owned; < 0: an abstract name */
+/* What names a unix socket is handled alone: one at a time. */
+static struct unix_target unix_target = {.file = -1};
 
 /* The sockets that the sandbox bound. A bind is always trapped. */
-static struct cookieset own_sockets;
-
-static void own_mark(const struct unixdiag_socket *found)
-{
-    cookieset_mark(&own_sockets, found->cookie);
-}
-
-/* A unix socket is about to be bound inside, or may be by the kernel itself. One that is bound already, by whomever,
- * stays what it is. */
-static void own_add(int pin)
-{
-    union address bound;
-    socklen_t len = sizeof bound;
-    uint64_t cookie = pin_cookie(pin);
-
-    if (getsockname(pin, &bound.any, &len) < 0 || len > sizeof bound.any.sa_family || cookie == 0)
-        return;
-    if (own_sockets.n == COOKIESET_MAX && unixdiag_each(NULL, own_mark) == 0)
-        cookieset_keep_marked(&own_sockets); /* forget those that are closed */
-    cookieset_add(&own_sockets, cookie); /* where it is full, a stranger's */
-}
-
-/* What was found of the target's address: who holds it. Abstract names are told apart by type, and what a stream server
- * accepted carries its address, too. A stranger's counts more than one of ours: the kernel tells inodes in 32 bits. */
-static int own_type; /* 0: any */
-static bool own_seen, own_stranger;
-
-static void own_found(const struct unixdiag_socket *found)
-{
-    char bound[UNIXDIAG_NAME_MAX + 1];
-
-    if ((own_type != 0 && found->type != own_type) || (found->type != SOCK_DGRAM && !found->listens))
-        return;
-    if (cookieset_has(&own_sockets, found->cookie)) {
-        own_seen = true;
-        return;
-    }
-    own_stranger = true;
-    if (found->name_len > 0 && found->name_len < sizeof bound && found->name[0] == '/') {
-        snprintf(bound, sizeof bound, "%.*s", (int)found->name_len, found->name);
-        char *canonical = path_canonical(bound);
-        snprintf(unix_target.bound, sizeof unix_target.bound, "%s", canonical ? canonical : bound);
-        free(canonical);
-    }
-}
-
-/* Asking takes long where there are many sockets; then it has a quarter of our time, and callers wait for their
- * turn. */
-static uint64_t own_free_at; /* in microseconds, on the clock of clock_us */
-
-static void own_ask(const struct unixdiag_key *key, int type)
-{
-    uint64_t start = clock_us();
-
-    own_type = type;
-    own_seen = own_stranger = false;
-    int result = unixdiag_each(key, own_found);
-    uint64_t taken = clock_us() - start;
-    own_free_at = taken < ASK_CHEAP_US ? 0 : start + 4 * taken;
-    if (result < 0 || own_stranger)
-        unix_target.holder = HELD_OUTSIDE;
-    else
-        unix_target.holder = own_seen ? HELD_INSIDE : HELD_BY_NOBODY;
-}
-
-/* Who bound what has this inode? Overlays and the like tell another device than the mount's. */
-static void own_ask_inode(const struct stat *status)
-{
-    struct unixdiag_key key = {.inode = (uint32_t)status->st_ino, .device = unixdiag_device(status->st_dev)};
-
-    unix_target.holder = HELD_BY_NOBODY;
-    if (!S_ISSOCK(status->st_mode))
-        return;
-    own_ask(&key, 0);
-    if (unix_target.holder == HELD_BY_NOBODY) {
-        uint32_t device = unixdiag_mount_device(unix_inode);
-        if (device == key.device)
-            return;
-        key.device = device;
-        own_ask(&key, 0);
-        if (device == 0)
-            unix_target.holder = HELD_OUTSIDE;
-    }
-    if (status->st_ino > UINT32_MAX)
-        unix_target.holder = HELD_OUTSIDE;
-}
-
-/* Look a path up as the caller would, with its rights. The inode is pinned, so that it can't be swapped any more. 0,
- * or -errno: the kernel's own, or -EACCES where we can't stand in its place. */
-static int parse_unix_path(const struct request *r, const char *path)
-{
-    static struct childpath walk;
-    static struct creds ours;
-    char proc[40];
-    struct stat status_of;
-    struct process_status status;
-
-    if (!here.proc || process_status_read(r->tid, &status) < 0 || creds_read(getpid(), &ours) < 0)
-        return -EACCES;
-    int begun = childpath_begin(&walk, r->tid, status.leader, AT_FDCWD, path);
-    int start CLOSE_FD = walk.start;
-    if (begun < 0 || creds_take(&ours, &unix_target.caller) < 0)
-        return -EACCES;
-    unix_inode = sys_openat2(start, walk.path, &walk.how);
-    snprintf(proc, sizeof proc, "/proc/self/fd/%d", unix_inode);
-    int writable = unix_inode < 0 ? 0 : sys_result(faccessat(AT_FDCWD, proc, W_OK, AT_EACCESS));
-    creds_restore(&ours, &unix_target.caller);
-    if (unix_inode < 0)
-        return unix_inode == -ELOOP ? -EACCES : unix_inode;
-    if (childpath_readlink(proc, unix_target.name) < 0 || writable < 0 || fstat(unix_inode, &status_of) < 0)
-        return -EACCES;
-    unix_target.name_len = strlen(unix_target.name);
-    unix_target.device = status_of.st_dev;
-    unix_target.inode = status_of.st_ino;
-    own_ask_inode(&status_of);
-    return 0;
-}
-
-/* Where a unix address leads. The address becomes one that leads there from where we are. 0 or -errno; LATER: not
- * now. */
-static int parse_unix(const struct request *r, union address *address, socklen_t *len)
-{
-    size_t room = *len - offsetof(struct sockaddr_un, sun_path);
-    struct unixdiag_key key = {.len = room};
-
-    if (own_free_at != 0 && clock_us() < own_free_at)
-        return LATER;
-    if (unix_inode >= 0)
-        close(unix_inode);
-    unix_inode = -1;
-    unix_target.holder = HELD_OUTSIDE;
-    unix_target.bound[0] = 0;
-    if (here.proc && creds_read(r->tid, &unix_target.caller) < 0)
-        return -EACCES;
-    if (address->local.sun_path[0] == 0) {
-        memcpy(key.name, address->local.sun_path, room);
-        unix_target.name[0] = '@';
-        memcpy(unix_target.name + 1, address->local.sun_path + 1, room - 1);
-        unix_target.name[room] = 0;
-        unix_target.name_len = room;
-        own_ask(&key, r->kind.type);
-        return 0;
-    }
-    char path[sizeof address->local.sun_path + 1];
-    memcpy(path, address->local.sun_path, room);
-    path[room] = 0;
-    int result = parse_unix_path(r, path);
-    if (result < 0)
-        return result;
-    memset(&address->local.sun_path, 0, sizeof address->local.sun_path);
-    int n = snprintf(address->local.sun_path, sizeof address->local.sun_path, "/proc/self/fd/%d", unix_inode);
-    *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
-    return 0;
-}
+static struct unix_own unix_own;
 
 static bool is_send(enum call call)
 {
@@ -1850,7 +1685,10 @@ static int parse_destination(const struct request *r, union address *address, so
         bool named = family == AF_UNIX && *len > sizeof family && *len <= sizeof address->local &&
                      !(is_send(r->call) && r->kind.type != SOCK_DGRAM);
         to->kind = named ? DESTINATION_UNIX : DESTINATION_NONE;
-        return named && r->call != CALL_BIND ? parse_unix(r, address, len) : 0;
+        if (!named || r->call == CALL_BIND)
+            return 0;
+        int found = unix_target_find(&unix_target, &unix_own, r->tid, r->kind.type, address, len);
+        return found == -EAGAIN ? LATER : found;
     }
     if (!socket_is_ip(r->kind) || kind_protocol(r->kind) == PROTOCOLS) {
         to->kind = r->kind.domain == AF_NETLINK ? DESTINATION_NONE : DESTINATION_OTHER;
@@ -2330,7 +2168,7 @@ static struct outcome connect_unix(struct request *r)
     static struct creds ours;
     bool blocks = pin_blocks(r->pin);
 
-    own_add(r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+    unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
     if (r->to.kind != DESTINATION_UNIX)
         return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
     if (creds_read(getpid(), &ours) < 0 || creds_take(&ours, &unix_target.caller) < 0)
@@ -2521,7 +2359,7 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
     if (source->stream && r->sent_bytes + piece < batch.lengths[0]) /* not its last */
         flags = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
     if (r->kind.domain == AF_UNIX)
-        own_add(r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+        unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
     if (counts && caller_enter(r, &ours, &theirs) < 0)
         return -EACCES;
     int64_t taken = message_send(&batch, source, r->pin, n, flags);
@@ -2703,7 +2541,7 @@ static struct outcome call_bind(struct request *r)
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
     if (r->kind.domain == AF_UNIX)
-        own_add(r->pin);
+        unix_own_add(&unix_own, r->pin);
     if (call_continues(r))
         return (struct outcome){CONTINUE, 0};
     struct decision decision = decide_bind(&r->to, false);

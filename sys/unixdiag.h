@@ -120,9 +120,10 @@ static struct unixdiag_socket unixdiag_describe(const struct nlmsghdr *message)
     };
 }
 
-/* Call `found` with each socket that the key fits (NULL: with each socket). 0, or -errno when the kernel can't say
- * (-ENOENT: it has no unix_diag). */
-static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const struct unixdiag_socket *))
+/* Call `found` with each socket that the key fits (NULL: with each socket) and with the context. 0, or -errno when the
+ * kernel can't say (-ENOENT: it has no unix_diag). */
+static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const struct unixdiag_socket *, void *),
+                         void *context)
 {
     static _Alignas(struct nlmsghdr) char room[UNIXDIAG_ROOM];
     int fd CLOSE_FD = sys_result(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
@@ -147,7 +148,7 @@ static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const str
                 continue;
             if (key == NULL || unixdiag_matches(m, key)) {
                 struct unixdiag_socket socket_of = unixdiag_describe(m);
-                found(&socket_of);
+                found(&socket_of, context);
             }
         }
     }

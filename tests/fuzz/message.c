@@ -453,9 +453,9 @@ static int fuzz_lowest_free(void)
 
     while (read(fuzz_closing[0], &fd, sizeof fd) == sizeof fd)
         close(fd);
-    if (unix_inode >= 0)
-        close(unix_inode);
-    unix_inode = -1;
+    if (unix_target.file >= 0)
+        close(unix_target.file);
+    unix_target.file = -1;
     fd = dup(fuzz_closing[0]);
     close(fd);
     return fd;

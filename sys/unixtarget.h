@@ -1,0 +1,190 @@
+/* unixtarget.h - which socket a unix address of another process leads to, and who bound that (unix(7), sock_diag(7)) */
+#ifndef UNIXTARGET_H
+#define UNIXTARGET_H
+
+#include "addr.h"
+#include "childpath.h"
+#include "clock.h"
+#include "cookieset.h"
+#include "creds.h"
+#include "path.h"
+#include "pin.h"
+#include "process.h"
+#include "unixdiag.h"
+
+enum { UNIX_ASK_CHEAP_US = 1000 };
+
+/* The sockets that processes of ours bound, and when the kernel may be asked for others' again: that takes long where
+ * there are many, so it has a quarter of our time. All zero at first. */
+struct unix_own {
+    struct cookieset sockets;
+    uint64_t free_at; /* of clock_us; 0: now */
+};
+
+/* Where a unix address leads. */
+struct unix_target {
+    struct creds caller;      /* whose rights it was found by, and is used with */
+    char name[PATH_MAX + 1];  /* its path as we see it, or @ and the abstract name, for rules and people */
+    size_t name_len;          /* an abstract name may hold NULs */
+    char bound[PATH_MAX + 1]; /* the path that its holder bound it by, without symbolic links; empty: unknown */
+    int file;                 /* O_PATH of the socket's file, owned; < 0: an abstract name */
+    dev_t device;
+    ino_t inode;
+    enum { HELD_OUTSIDE, HELD_INSIDE, HELD_BY_NOBODY } holder; /* who bound it; unknown is outside */
+};
+
+static void unix_own_mark(const struct unixdiag_socket *found, void *own)
+{
+    cookieset_mark(own, found->cookie);
+}
+
+/* A socket is about to be bound by a process of ours, or may be by the kernel itself. One that is bound already, by
+ * whomever, stays what it is. */
+static void unix_own_add(struct unix_own *own, int pin)
+{
+    union address bound;
+    socklen_t len = sizeof bound;
+    uint64_t cookie = pin_cookie(pin);
+
+    if (getsockname(pin, &bound.any, &len) < 0 || len > sizeof bound.any.sa_family || cookie == 0)
+        return;
+    if (own->sockets.n == COOKIESET_MAX && unixdiag_each(NULL, unix_own_mark, &own->sockets) == 0)
+        cookieset_keep_marked(&own->sockets); /* forget those that are closed */
+    cookieset_add(&own->sockets, cookie); /* where it is full, a stranger's */
+}
+
+/* What was found of the target's address: who holds it. Abstract names are told apart by type, and what a stream server
+ * accepted carries its address, too. A stranger's counts more than one of ours: the kernel tells inodes in 32 bits. */
+struct unix_search {
+    const struct unix_own *own;
+    int type; /* 0: any */
+    bool seen, stranger;
+    char *bound; /* of unix_target */
+};
+
+static void unix_search_found(const struct unixdiag_socket *found, void *context)
+{
+    struct unix_search *search = context;
+    char bound[UNIXDIAG_NAME_MAX + 1];
+
+    if ((search->type != 0 && found->type != search->type) || (found->type != SOCK_DGRAM && !found->listens))
+        return;
+    if (cookieset_has(&search->own->sockets, found->cookie)) {
+        search->seen = true;
+        return;
+    }
+    search->stranger = true;
+    if (found->name_len > 0 && found->name_len < sizeof bound && found->name[0] == '/') {
+        snprintf(bound, sizeof bound, "%.*s", (int)found->name_len, found->name);
+        char *canonical = path_canonical(bound);
+        snprintf(search->bound, PATH_MAX + 1, "%s", canonical ? canonical : bound);
+        free(canonical);
+    }
+}
+
+static void unix_target_ask(struct unix_target *target, struct unix_own *own, const struct unixdiag_key *key, int type)
+{
+    struct unix_search search = {own, type, false, false, target->bound};
+    uint64_t start = clock_us();
+    int result = unixdiag_each(key, unix_search_found, &search);
+    uint64_t taken = clock_us() - start;
+
+    own->free_at = taken < UNIX_ASK_CHEAP_US ? 0 : start + 4 * taken;
+    if (result < 0 || search.stranger)
+        target->holder = HELD_OUTSIDE;
+    else
+        target->holder = search.seen ? HELD_INSIDE : HELD_BY_NOBODY;
+}
+
+/* Who bound what has this inode? Overlays and the like tell another device than the mount's. */
+static void unix_target_ask_inode(struct unix_target *target, struct unix_own *own, const struct stat *status)
+{
+    struct unixdiag_key key = {.inode = (uint32_t)status->st_ino, .device = unixdiag_device(status->st_dev)};
+
+    target->holder = HELD_BY_NOBODY;
+    if (!S_ISSOCK(status->st_mode))
+        return;
+    unix_target_ask(target, own, &key, 0);
+    if (target->holder == HELD_BY_NOBODY) {
+        uint32_t device = unixdiag_mount_device(target->file);
+        if (device == key.device)
+            return;
+        key.device = device;
+        unix_target_ask(target, own, &key, 0);
+        if (device == 0)
+            target->holder = HELD_OUTSIDE;
+    }
+    if (status->st_ino > UINT32_MAX)
+        target->holder = HELD_OUTSIDE;
+}
+
+/* Look a path up as the caller would, with its rights. The inode is pinned, so that it can't be swapped any more. 0,
+ * or -errno: the kernel's own, or -EACCES where we can't stand in the caller's place. */
+static int unix_target_find_path(struct unix_target *target, struct unix_own *own, pid_t tid, const char *path)
+{
+    static struct childpath walk;
+    static struct creds ours;
+    char proc[40];
+    struct stat status_of;
+    struct process_status status;
+
+    if (process_status_read(tid, &status) < 0 || creds_read(getpid(), &ours) < 0)
+        return -EACCES;
+    int begun = childpath_begin(&walk, tid, status.leader, AT_FDCWD, path);
+    int start CLOSE_FD = walk.start;
+    if (begun < 0 || creds_take(&ours, &target->caller) < 0)
+        return -EACCES;
+    target->file = sys_openat2(start, walk.path, &walk.how);
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", target->file);
+    int writable = target->file < 0 ? 0 : sys_result(faccessat(AT_FDCWD, proc, W_OK, AT_EACCESS));
+    creds_restore(&ours, &target->caller);
+    if (target->file < 0)
+        return target->file == -ELOOP ? -EACCES : target->file;
+    if (childpath_readlink(proc, target->name) < 0 || writable < 0 || fstat(target->file, &status_of) < 0)
+        return -EACCES;
+    target->name_len = strlen(target->name);
+    target->device = status_of.st_dev;
+    target->inode = status_of.st_ino;
+    unix_target_ask_inode(target, own, &status_of);
+    return 0;
+}
+
+/* Find where thread tid's address for a socket of `type` leads. What *target had is given up; its file is -1 at first.
+ * The address becomes one that leads there from where we are. 0 or -errno; -EAGAIN: not now. */
+static int unix_target_find(struct unix_target *target, struct unix_own *own, pid_t tid, int type,
+                            union address *address, socklen_t *len)
+{
+    size_t room = *len - offsetof(struct sockaddr_un, sun_path);
+    struct unixdiag_key key = {.len = room};
+
+    if (own->free_at != 0 && clock_us() < own->free_at)
+        return -EAGAIN;
+    if (target->file >= 0)
+        close(target->file);
+    target->file = -1;
+    target->holder = HELD_OUTSIDE;
+    target->bound[0] = 0;
+    if (creds_read(tid, &target->caller) < 0)
+        return -EACCES;
+    if (address->local.sun_path[0] == 0) {
+        memcpy(key.name, address->local.sun_path, room);
+        target->name[0] = '@';
+        memcpy(target->name + 1, address->local.sun_path + 1, room - 1);
+        target->name[room] = 0;
+        target->name_len = room;
+        unix_target_ask(target, own, &key, type);
+        return 0;
+    }
+    char path[sizeof address->local.sun_path + 1];
+    memcpy(path, address->local.sun_path, room);
+    path[room] = 0;
+    int result = unix_target_find_path(target, own, tid, path);
+    if (result < 0)
+        return result;
+    memset(&address->local.sun_path, 0, sizeof address->local.sun_path);
+    int n = snprintf(address->local.sun_path, sizeof address->local.sun_path, "/proc/self/fd/%d", target->file);
+    *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
+    return 0;
+}
+
+#endif
