@@ -616,7 +616,7 @@ static void name_tell(const struct resolve_name *name)
 static void policy_resolve(void)
 {
     static struct rule rule;
-    struct hosts_text hosts = {.p = NULL};
+    struct growing hosts = {.p = NULL};
     bool failed = false;
 
     if (policy.n_names == 0)
@@ -628,7 +628,7 @@ static void policy_resolve(void)
     int result = hosts_load(&hosts, NULL, policy.hosts ? policy.hosts : "/etc/hosts");
     if (result < 0 && policy.hosts != NULL)
         die("--hosts '%s': cannot read: %s; a readable hosts file would be right", policy.hosts, strerror(-result));
-    result = resolve_all(&policy.resolvconf, hosts_slice(&hosts), policy.names, policy.n_names);
+    result = resolve_all(&policy.resolvconf, growing_slice(&hosts), policy.names, policy.n_names);
     if (result < 0)
         die("cannot look up names: %s", strerror(-result));
     for (size_t i = 0; i < policy.n_names; i++) {
@@ -3623,9 +3623,9 @@ static void main_prepare_environment(void)
 }
 
 /* What /etc/hosts is to say inside: an image's own file, or loopback; this machine's name; the names of the rules. */
-static void hosts_compose(struct hosts_text *file)
+static void hosts_compose(struct growing *file)
 {
-    struct hosts_text real = {.p = NULL}, image = {.p = NULL};
+    struct growing real = {.p = NULL}, image = {.p = NULL};
     char machine[HOST_NAME_MAX + 1] = "";
 
     if (settings.chroot != NULL)
@@ -3633,8 +3633,8 @@ static void hosts_compose(struct hosts_text *file)
     else
         hosts_load(&real, NULL, "/etc/hosts");
     gethostname(machine, sizeof machine - 1);
-    hosts_compose_base(file, hosts_slice(&image));
-    hosts_compose_machine(file, hosts_slice(&real), slice_of(machine));
+    hosts_compose_base(file, growing_slice(&image));
+    hosts_compose_machine(file, growing_slice(&real), slice_of(machine));
     for (size_t i = 0; i < policy.n_names; i++)
         for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
             for (size_t a = 0; a < policy.names[i].families[f].n; a++)
@@ -3649,7 +3649,7 @@ static void hosts_compose(struct hosts_text *file)
  * done), else by answering opens. The mount to be made; -1: none. */
 static int main_prepare_hosts(void)
 {
-    struct hosts_text file = {.p = NULL};
+    struct growing file = {.p = NULL};
 
     if (policy.n_names == 0 || settings.no_hosts)
         return -1;

@@ -4,6 +4,7 @@
 
 #include "addr.h"
 #include "base.h"
+#include "growing.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -13,53 +14,11 @@
 
 enum { HOSTS_FILE_MAX = 16 * 1024 * 1024 }; /* block lists come as hosts files */
 
-/* Text that grows. The holder frees p. */
-struct hosts_text {
-    char *p;
-    size_t len, room;
-    bool failed; /* memory ran out: what was added since is lost */
-};
-
 /* A line's address and the names behind it, which hosts_word takes apart. */
 struct hosts_line {
     struct ip_addr addr;
     struct slice names;
 };
-
-/* ---- text ---- */
-
-/* Room for n more bytes. */
-static bool hosts_reserve(struct hosts_text *text, size_t n)
-{
-    size_t room = text->room ? text->room : 4096;
-
-    while (room - text->len < n)
-        room *= 2;
-    if (room != text->room) {
-        char *p = realloc(text->p, room);
-        if (p == NULL) {
-            text->failed = true;
-            return false;
-        }
-        text->p = p;
-        text->room = room;
-    }
-    return true;
-}
-
-static void hosts_append(struct hosts_text *text, struct slice piece)
-{
-    if (piece.len == 0 || text->failed || !hosts_reserve(text, piece.len))
-        return;
-    memcpy(text->p + text->len, piece.p, piece.len);
-    text->len += piece.len;
-}
-
-/* `text` as a slice, for as long as nothing is added to it. */
-static struct slice hosts_slice(const struct hosts_text *text)
-{
-    return (struct slice){text->p, text->len};
-}
 
 /* ---- loading ---- */
 
@@ -85,14 +44,14 @@ static int hosts_open_in(const char *root, const char *path)
 }
 
 /* Add a file to `text`. root is NULL, or the directory that is its root. 0 or -errno: -EFBIG above HOSTS_FILE_MAX. */
-static int hosts_load(struct hosts_text *text, const char *root, const char *path)
+static int hosts_load(struct growing *text, const char *root, const char *path)
 {
     int fd CLOSE_FD = root ? hosts_open_in(root, path) : open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         return root ? fd : -errno;
     for (;;) {
-        if (!hosts_reserve(text, 4096))
+        if (!growing_reserve(text, 4096))
             return -ENOMEM;
         ssize_t n = read(fd, text->p + text->len, text->room - text->len);
         if (n < 0 && errno == EINTR)
@@ -175,35 +134,35 @@ static bool hosts_has_loopback(struct slice file, struct slice name, uint8_t ver
 /* ---- composing: the base first, then the machine's own name, then an entry for each address ---- */
 
 /* An image's own file as it stands (empty: there is none), and localhost in the families that it leaves out. */
-static void hosts_compose_base(struct hosts_text *out, struct slice image)
+static void hosts_compose_base(struct growing *out, struct slice image)
 {
-    hosts_append(out, image);
+    growing_append(out, image);
     if (image.len > 0 && image.p[image.len - 1] != '\n')
-        hosts_append(out, slice_of("\n"));
+        growing_append(out, slice_of("\n"));
     if (!hosts_has_loopback(image, slice_of("localhost"), 4))
-        hosts_append(out, slice_of("127.0.0.1 localhost\n"));
+        growing_append(out, slice_of("127.0.0.1 localhost\n"));
     if (!hosts_has_loopback(image, slice_of("localhost"), 6))
-        hosts_append(out, slice_of("::1 localhost\n"));
+        growing_append(out, slice_of("::1 localhost\n"));
 }
 
-static void hosts_append_addr(struct hosts_text *out, struct ip_addr addr)
+static void hosts_append_addr(struct growing *out, struct ip_addr addr)
 {
     char text[IP_TEXT_MAX];
 
     ip_addr_format(text, sizeof text, addr);
-    hosts_append(out, slice_of(text));
+    growing_append(out, slice_of(text));
 }
 
 /* A line's next name. */
-static void hosts_append_name(struct hosts_text *out, struct slice name)
+static void hosts_append_name(struct growing *out, struct slice name)
 {
-    hosts_append(out, slice_of(" "));
-    hosts_append(out, name);
+    growing_append(out, slice_of(" "));
+    growing_append(out, name);
 }
 
 /* The lines of the machine's real file that name the machine itself, without its localhost:
  * gethostbyname(gethostname()) then works as before, and the first name of the line stays the canonical one. */
-static void hosts_compose_machine(struct hosts_text *out, struct slice real, struct slice machine)
+static void hosts_compose_machine(struct growing *out, struct slice real, struct slice machine)
 {
     struct slice word, localhost = slice_of("localhost");
     struct hosts_line line;
@@ -215,18 +174,18 @@ static void hosts_compose_machine(struct hosts_text *out, struct slice real, str
         while ((word = hosts_word(&line.names)).len > 0)
             if (!hosts_name_equal(word, localhost))
                 hosts_append_name(out, word);
-        hosts_append(out, slice_of("\n"));
+        growing_append(out, slice_of("\n"));
     }
 }
 
 /* `addr name`, a line. The root's dot is left out: a look-up would not find the name with it. */
-static void hosts_compose_entry(struct hosts_text *out, struct ip_addr addr, struct slice name)
+static void hosts_compose_entry(struct growing *out, struct ip_addr addr, struct slice name)
 {
     if (name.len > 0 && name.p[name.len - 1] == '.')
         name.len--;
     hosts_append_addr(out, addr);
     hosts_append_name(out, name);
-    hosts_append(out, slice_of("\n"));
+    growing_append(out, slice_of("\n"));
 }
 
 #endif

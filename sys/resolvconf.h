@@ -148,11 +148,11 @@ static void resolvconf_parse(struct resolvconf *config, struct slice text)
 /* Read a resolv.conf into *config, which has been initialised. 0 or -errno. */
 static int resolvconf_read(struct resolvconf *config, const char *path)
 {
-    struct hosts_text text = {0};
+    struct growing text = {0};
     int status = hosts_load(&text, NULL, path);
 
     if (status == 0)
-        resolvconf_parse(config, hosts_slice(&text));
+        resolvconf_parse(config, growing_slice(&text));
     free(text.p);
     return status;
 }

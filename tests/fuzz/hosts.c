@@ -29,15 +29,15 @@ static void fuzz_lines(struct slice text)
 
 static void fuzz_compose(struct slice text)
 {
-    struct hosts_text once = {0}, twice = {0};
+    struct growing once = {0}, twice = {0};
 
     hosts_compose_base(&once, text);
-    hosts_compose_base(&twice, hosts_slice(&once));
+    hosts_compose_base(&twice, growing_slice(&once));
     assert(!once.failed && once.len == twice.len && memcmp(once.p, twice.p, once.len) == 0);
-    assert(hosts_has_loopback(hosts_slice(&once), slice_of("localhost"), 4));
-    assert(hosts_has_loopback(hosts_slice(&once), slice_of("localhost"), 6));
+    assert(hosts_has_loopback(growing_slice(&once), slice_of("localhost"), 4));
+    assert(hosts_has_loopback(growing_slice(&once), slice_of("localhost"), 6));
     hosts_compose_machine(&twice, text, slice_of("box"));
-    fuzz_lines(hosts_slice(&twice));
+    fuzz_lines(growing_slice(&twice));
     free(once.p);
     free(twice.p);
 }
@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
-        struct hosts_text text = {0};
+        struct growing text = {0};
 
         if (hosts_load(&text, NULL, argv[i]) < 0)
             die("cannot read %s", argv[i]);

@@ -11,7 +11,7 @@ static struct slice flush(const char *text)
 /* The composed file for an image's and a real file (NULL: none) and one entry or none. Never freed. */
 static const char *compose(const char *image, const char *real, const char *entry)
 {
-    struct hosts_text out = {0};
+    struct growing out = {0};
     struct ip_addr addr = {0, 0x0a000001, 4};
 
     hosts_compose_base(&out, image ? flush(image) : (struct slice){NULL, 0});
@@ -19,7 +19,7 @@ static const char *compose(const char *image, const char *real, const char *entr
         hosts_compose_machine(&out, flush(real), slice_of("box"));
     if (entry != NULL)
         hosts_compose_entry(&out, addr, slice_of(entry));
-    hosts_append(&out, (struct slice){"", 1});
+    growing_append(&out, (struct slice){"", 1});
     EXPECT(!out.failed);
     return out.p;
 }
@@ -102,7 +102,7 @@ static void make_link(const char *root, const char *name, const char *target)
 /* What /etc/hosts of an image, or of the machine for root NULL, loads as; or the error. */
 static int load(const char *root, const char *path, const char *expected)
 {
-    struct hosts_text text = {0};
+    struct growing text = {0};
     int status = hosts_load(&text, root, path);
 
     EXPECT(status != 0 || (text.len == strlen(expected) && memcmp(text.p, expected, text.len) == 0));

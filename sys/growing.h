@@ -1,0 +1,47 @@
+/* growing.h - text that grows as pieces are added (realloc(3)) */
+#ifndef GROWING_H
+#define GROWING_H
+
+#include "base.h"
+
+/* Everything zero: no text. The holder frees p. */
+struct growing {
+    char *p;
+    size_t len, room;
+    bool failed; /* memory ran out: what was added since is lost */
+};
+
+/* Room for n more bytes. */
+static bool growing_reserve(struct growing *text, size_t n)
+{
+    size_t room = text->room ? text->room : 4096;
+
+    while (room - text->len < n)
+        room *= 2;
+    if (room != text->room) {
+        char *p = realloc(text->p, room);
+        if (p == NULL) {
+            text->failed = true;
+            return false;
+        }
+        text->p = p;
+        text->room = room;
+    }
+    return true;
+}
+
+static void growing_append(struct growing *text, struct slice piece)
+{
+    if (piece.len == 0 || text->failed || !growing_reserve(text, piece.len))
+        return;
+    memcpy(text->p + text->len, piece.p, piece.len);
+    text->len += piece.len;
+}
+
+/* `text` as a slice, for as long as nothing is added to it. */
+static struct slice growing_slice(const struct growing *text)
+{
+    return (struct slice){text->p, text->len};
+}
+
+#endif
