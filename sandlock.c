@@ -28,6 +28,7 @@
 #include "sys/pin.h"
 #include "sys/process.h"
 #include "sys/resolve.h"
+#include "sys/special.h"
 #include "sys/syscalls.h"
 #include "sys/tally.h"
 #include "sys/unixtarget.h"
@@ -111,6 +112,7 @@ struct rule_text {
 struct named_rule {
     uint32_t tag;  /* of the rule */
     uint32_t name; /* which of policy.names */
+    struct place place;
 };
 
 /* A unix socket outside, or several. */
@@ -138,6 +140,7 @@ struct policy {
     const char *hosts;          /* --hosts; NULL: /etc/hosts */
     bool no_private;
     bool any[LISTS];            /* was a rule of this list given? */
+    bool names_ranges;          /* does one say public, private or metadata? */
     bool open[PROTOCOLS];       /* may sockets of this protocol exist? */
     bool traps_sends;
     int deny_errno; /* 0: ECONNREFUSED */
@@ -186,8 +189,9 @@ static struct settings settings;
 /* One rule as it is written: [scheme://]target[:ports]. */
 struct rule {
     unsigned protocols; /* bits 1 << enum protocol */
-    enum rule_target { TARGET_ANY, TARGET_PREFIX, TARGET_NAME } target;
+    enum rule_target { TARGET_ANY, TARGET_PREFIX, TARGET_WORD, TARGET_NAME } target;
     struct ip_prefix prefix;
+    enum special_word word;
     struct slice name;
     struct port_range ports[PORT_RANGES_MAX];
     size_t n_ports; /* 0: all */
@@ -321,6 +325,11 @@ static rule_error rule_parse_target(struct slice target, bool bracketed, enum ru
         rule->target = TARGET_ANY;
         return NULL;
     }
+    rule->word = special_word_of(target);
+    if (rule->word < SPECIAL_WORDS && (list == LIST_ALLOW || list == LIST_DENY)) {
+        rule->target = TARGET_WORD;
+        return NULL;
+    }
     if (list == LIST_DENY)
         return "not an IP address or CIDR, and host names can't be denied; 10.0.0.0/8:443 would be right";
     if (list != LIST_ALLOW)
@@ -419,6 +428,30 @@ static void policy_add_prefix(enum rule_list list, const struct rule *rule, stru
     }
 }
 
+/* What special_expand hands to each prefix of a word. */
+struct word_rule {
+    enum rule_list list;
+    const struct rule *rule;
+    uint32_t tag;
+};
+
+static void policy_add_word_prefix(struct ip_prefix prefix, void *argument)
+{
+    const struct word_rule *of = argument;
+
+    policy_add_prefix(of->list, of->rule, prefix, of->tag);
+}
+
+/* public, private, metadata: the ranges that make it up. */
+static void policy_add_word(enum rule_list list, const struct rule *rule, uint32_t tag)
+{
+    struct word_rule of = {list, rule, tag};
+
+    special_expand(rule->word, (struct ip_prefix){{0, 0, 4}, 0}, policy_add_word_prefix, &of);
+    special_expand(rule->word, (struct ip_prefix){{0, 0, 6}, 0}, policy_add_word_prefix, &of);
+    policy.names_ranges = true;
+}
+
 static void policy_add_name(struct slice name, uint32_t tag)
 {
     uint32_t at = 0;
@@ -432,7 +465,7 @@ static void policy_add_name(struct slice name, uint32_t tag)
     }
     if (policy.n_named == policy.named_room)
         policy.named = grow(policy.named, &policy.named_room, sizeof *policy.named);
-    policy.named[policy.n_named++] = (struct named_rule){tag, at};
+    policy.named[policy.n_named++] = (struct named_rule){tag, at, say_where};
 }
 
 /* unix://TARGET. NULL, or what is wrong with it. */
@@ -498,6 +531,9 @@ static void policy_add(enum rule_list list, struct slice text)
     case TARGET_PREFIX:
         policy_add_prefix(list, &rule, rule.prefix, tag);
         break;
+    case TARGET_WORD:
+        policy_add_word(list, &rule, tag);
+        break;
     case TARGET_NAME:
         policy_add_name(rule.name, tag);
         break;
@@ -549,24 +585,15 @@ static void policy_add_file(enum rule_list list, const char *path)
     policy.any[list] = true; /* an empty allow file allows nothing; it doesn't lift the restriction */
 }
 
-/* What `run` would not let a name answer with --no-private: RFC 1918, 4193, 6598, 3927, loopback, link-local,
- * unspecified. */
+/* Is this, or an address that it carries, one that --no-private drops? */
 static bool addr_is_private(struct ip_addr addr)
 {
-    static const char *const prefixes[] = {
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
-        "::/127", "fc00::/7", "fe80::/10", "fec0::/10",
-    };
     struct ip_addr inner;
 
-    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
-        struct ip_prefix prefix;
-
-        if (ip_prefix_parse(slice_of(prefixes[i]), &prefix) == 0 && ip_prefix_covers(prefix, addr))
-            return true;
-    }
+    if (special_is(WORD_PRIVATE, addr))
+        return true;
     for (unsigned i = 0; ip_addr_embedded(addr, i, &inner); i++)
-        if (addr_is_private(inner))
+        if (special_is(WORD_PRIVATE, inner))
             return true;
     return false;
 }
@@ -611,6 +638,18 @@ static void name_tell(const struct resolve_name *name)
         say("%s is%s%s", text, line.bytes, name->from_hosts ? " (not from DNS)" : "");
 }
 
+/* One of policy.names has no address that could be used: where the first rule with it stands, and why. */
+static void name_say_error(size_t which, const char *error)
+{
+    const struct named_rule *named = policy.named;
+
+    while (named->name != which)
+        named++;
+    say_place(named->place.file, named->place.line);
+    say("cannot resolve '%.*s': %s", (int)policy.names[which].name.len, policy.names[which].name.p, error);
+    say_place(NULL, 0);
+}
+
 /* Look up all names that rules use, at once, and give the rules their addresses. All that fail are said before we
  * end. */
 static void policy_resolve(void)
@@ -638,7 +677,7 @@ static void policy_resolve(void)
         if (name->status != RESOLVE_FOUND)
             resolve_error_format(&policy.resolvconf, name, error);
         if (name->status != RESOLVE_FOUND || (policy.no_private && !name_drop_private(name))) {
-            say("cannot resolve '%.*s': %s", (int)name->name.len, name->name.p, error);
+            name_say_error(i, error);
             failed = true;
         } else {
             name_tell(name);
@@ -655,8 +694,7 @@ static void policy_resolve(void)
             for (size_t a = 0; a < name->families[f].n; a++) {
                 struct ip_addr addr = name->families[f].addrs[a];
 
-                policy_add_prefix(text->list, &rule, (struct ip_prefix){addr, addr.version == 4 ? 32 : 128},
-                                  policy.named[i].tag);
+                policy_add_prefix(text->list, &rule, ip_prefix_of(addr), policy.named[i].tag);
             }
     }
 }
@@ -990,9 +1028,8 @@ static void usage(int to)
                 "       sandlock explain [OPTION...] -- DEST...       what the rules say of each destination\n"
                 "       sandlock check                                what this kernel offers, what is lost without\n"
                 "       sandlock --help | --version\n\n"
-                "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, or * (or nothing) for all. "
-                "PORTS are 443, 80,443,\n"
-                "8000-8010 or *; without them, all. No scheme means tcp://. No rule at all means no network.\n"
+                "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, * (or nothing) for all, or one of\n"
+                "public, private and metadata. PORTS are 443, 80,443, 8000-8010 or *; without them, all. No scheme means tcp://. No rule at all means no network.\n"
                 "\noptions:\n");
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         char name[40];
@@ -3748,9 +3785,13 @@ static bool explain_one(const struct rule *rule, enum protocol protocol)
     struct decision decision = decide(&to);
     struct event event = {.operation = "explain"};
 
+    const struct special_range *range = policy.names_ranges ? special_find(to.addr) : NULL;
+
     event_of_destination(&event, &to, decision, false);
-    printf("%s %s by %s%s%s\n", decision.verdict == VERDICT_ALLOW ? "allowed" : "denied", event.subject,
-           event.rule[0] ? event.rule : "no rule", event.allow[0] ? ": allow it with " : "", event.allow);
+    printf("%s %s", decision.verdict == VERDICT_ALLOW ? "allowed" : "denied", event.subject);
+    if (range != NULL)
+        printf(" (%s, %s; %s)", range->name, range->prefix, range->source);
+    printf(" by %s%s%s\n", event.rule[0] ? event.rule : "no rule", event.allow[0] ? ": allow it with " : "", event.allow);
     return decision.verdict == VERDICT_ALLOW;
 }
 

@@ -211,13 +211,20 @@ static bool ip_addr_is_unspecified(struct ip_addr addr)
     return addr.hi == 0 && addr.lo == 0;
 }
 
-/* Does a prefix hold an address, both canonical? */
-static bool ip_prefix_covers(struct ip_prefix prefix, struct ip_addr addr)
+/* The prefix that is an address alone. */
+static struct ip_prefix ip_prefix_of(struct ip_addr addr)
 {
-    if (prefix.addr.version != addr.version)
-        return false;
-    addr = ip_prefix_canonical((struct ip_prefix){addr, prefix.len}).addr;
-    return addr.hi == prefix.addr.hi && addr.lo == prefix.addr.lo;
+    return (struct ip_prefix){addr, addr.version == 4 ? 32 : 128};
+}
+
+/* Does one prefix hold all of another? The host bits of neither count. */
+static bool ip_prefix_holds(struct ip_prefix outer, struct ip_prefix inner)
+{
+    unsigned len = outer.addr.version == 4 ? outer.len + 96u : outer.len;
+    uint64_t hi = ip_mask(len < 64 ? len : 64), lo = ip_mask(len < 64 ? 0 : len - 64);
+
+    return outer.addr.version == inner.addr.version && outer.len <= inner.len &&
+           ((outer.addr.hi ^ inner.addr.hi) & hi) == 0 && ((outer.addr.lo ^ inner.addr.lo) & lo) == 0;
 }
 
 /* 127.0.0.0/8 or ::1. */

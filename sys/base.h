@@ -18,7 +18,7 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CLOSE_FD __attribute__((cleanup(fd_cleanup))) /* a descriptor that closes with its scope; starts at -1 */
 
-enum { EXIT_OURS = 125, MESSAGE_MAX = 1024 };
+enum { EXIT_OURS = 125, MESSAGE_MAX = 1024, PLACE_MAX = 256 };
 
 /* A piece of somebody else's text. Not terminated; p is never NULL when len > 0. */
 struct slice {
@@ -40,15 +40,15 @@ static void fd_cleanup(int *fd)
         close(*fd);
 }
 
-/* Where in a file of the user's we are, for messages: "FILE:12: ". Empty: in no file. */
-static char say_where[256];
+/* Where in a file of the user's we are, for messages: "FILE:12: ". No file: in none. */
+static struct place {
+    const char *file; /* the caller's, which lives as long as it is used */
+    unsigned line;
+} say_where;
 
 static void say_place(const char *file, unsigned line)
 {
-    if (file == NULL)
-        say_where[0] = 0;
-    else
-        snprintf(say_where, sizeof say_where, "%s:%u: ", file, line);
+    say_where = (struct place){file, line};
 }
 
 /* Write "sandlock: MESSAGE\n" to stderr in one write. Control bytes become '?', so nobody's text can forge a line or
@@ -56,7 +56,10 @@ static void say_place(const char *file, unsigned line)
 __attribute__((format(printf, 1, 0))) static void vsay(const char *format, va_list args)
 {
     char line[MESSAGE_MAX];
-    size_t used = (size_t)snprintf(line, sizeof line, "sandlock: %s", say_where);
+    size_t used = (size_t)snprintf(line, sizeof line, "sandlock: ");
+
+    if (say_where.file != NULL)
+        used += (size_t)snprintf(line + used, sizeof line / 2, "%.*s:%u: ", PLACE_MAX, say_where.file, say_where.line);
     int n = vsnprintf(line + used, sizeof line - used - 1, format, args);
 
     if (n < 0)

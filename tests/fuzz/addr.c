@@ -68,19 +68,19 @@ static void fuzz_prefix(struct ip_prefix prefix)
     unsigned full = canonical.addr.version == 4 ? 32 : 128;
 
     assert(canonical.len <= full && again.len == canonical.len && fuzz_same(again.addr, canonical.addr));
-    assert(ip_prefix_covers(canonical, canonical.addr));
+    assert(ip_prefix_holds(canonical, ip_prefix_of(canonical.addr)));
     if (full == 32) {
         last.lo |= canonical.len == 32 ? 0 : UINT32_MAX >> canonical.len;
     } else {
         last.hi |= canonical.len >= 64 ? 0 : UINT64_MAX >> canonical.len;
         last.lo |= canonical.len <= 64 ? UINT64_MAX : canonical.len == 128 ? 0 : UINT64_MAX >> (canonical.len - 64);
     }
-    assert(ip_prefix_covers(canonical, last));
+    assert(ip_prefix_holds(canonical, ip_prefix_of(last)));
     beyond = last;
     beyond.lo = full == 32 ? (last.lo + 1) & UINT32_MAX : last.lo + 1;
     beyond.hi += full == 128 && beyond.lo == 0;
     if (canonical.len > 0 && !(beyond.hi == 0 && beyond.lo == 0))
-        assert(!ip_prefix_covers(canonical, beyond));
+        assert(!ip_prefix_holds(canonical, ip_prefix_of(beyond)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -37,6 +37,9 @@ static void fuzz_rule(struct slice text, enum rule_list list, struct rule *rule)
         assert(fuzz_same_prefix(rule->prefix, ip_prefix_canonical(rule->prefix)));
         assert(rule->prefix.len <= (rule->prefix.addr.version == 4 ? 32 : 128));
         break;
+    case TARGET_WORD:
+        assert(!binds && rule->word < SPECIAL_WORDS);
+        break;
     case TARGET_NAME:
         assert(list == LIST_ALLOW && dns_name_valid(rule->name));
         assert(rule->name.p >= text.p && rule->name.p + rule->name.len <= text.p + text.len);
@@ -52,7 +55,8 @@ static bool fuzz_covers(const struct rule *rule, enum protocol protocol, struct 
     for (size_t i = 0; i < rule->n_ports; i++)
         port_fits = port_fits || (port >= rule->ports[i].first && port <= rule->ports[i].last);
     return port_fits && rule->protocols & 1u << protocol &&
-           (rule->target == TARGET_ANY || (rule->target == TARGET_PREFIX && ip_prefix_covers(rule->prefix, addr)));
+           (rule->target == TARGET_ANY || (rule->target == TARGET_PREFIX && ip_prefix_holds(rule->prefix, ip_prefix_of(addr))) ||
+            (rule->target == TARGET_WORD && special_is(rule->word, addr)));
 }
 
 enum { RULES_MAX = 64 };

@@ -280,16 +280,16 @@ static void test_kinds(void)
 
 static void test_covers(void)
 {
-    EXPECT(ip_prefix_covers(canonical("10.0.0.0/8"), addr("10.255.255.255")));
-    EXPECT(!ip_prefix_covers(canonical("10.0.0.0/8"), addr("11.0.0.0")));
-    EXPECT(ip_prefix_covers(canonical("0.0.0.0/0"), addr("8.8.8.8")));
-    EXPECT(!ip_prefix_covers(canonical("0.0.0.0/0"), addr("::1")));
-    EXPECT(!ip_prefix_covers(canonical("::/0"), addr("8.8.8.8")));
-    EXPECT(!ip_prefix_covers(canonical("2001:db8::/64"), addr("8.8.8.8"))); /* longer than an IPv4 address */
-    EXPECT(ip_prefix_covers(canonical("fc00::/7"), addr("fdff::1")));
-    EXPECT(!ip_prefix_covers(canonical("fc00::/7"), addr("fe00::")));
-    EXPECT(ip_prefix_covers(canonical("1.2.3.4"), addr("1.2.3.4")));
-    EXPECT(!ip_prefix_covers(canonical("1.2.3.4"), addr("1.2.3.5")));
+    EXPECT(ip_prefix_holds(canonical("10.0.0.0/8"), ip_prefix_of(addr("10.255.255.255"))));
+    EXPECT(!ip_prefix_holds(canonical("10.0.0.0/8"), ip_prefix_of(addr("11.0.0.0"))));
+    EXPECT(ip_prefix_holds(canonical("0.0.0.0/0"), ip_prefix_of(addr("8.8.8.8"))));
+    EXPECT(!ip_prefix_holds(canonical("0.0.0.0/0"), ip_prefix_of(addr("::1"))));
+    EXPECT(!ip_prefix_holds(canonical("::/0"), ip_prefix_of(addr("8.8.8.8"))));
+    EXPECT(!ip_prefix_holds(canonical("2001:db8::/64"), ip_prefix_of(addr("8.8.8.8")))); /* longer than an IPv4 address */
+    EXPECT(ip_prefix_holds(canonical("fc00::/7"), ip_prefix_of(addr("fdff::1"))));
+    EXPECT(!ip_prefix_holds(canonical("fc00::/7"), ip_prefix_of(addr("fe00::"))));
+    EXPECT(ip_prefix_holds(canonical("1.2.3.4"), ip_prefix_of(addr("1.2.3.4"))));
+    EXPECT(!ip_prefix_holds(canonical("1.2.3.4"), ip_prefix_of(addr("1.2.3.5"))));
 }
 
 static void test_sockaddr(void)

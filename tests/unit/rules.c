@@ -22,6 +22,9 @@ static void describe(const struct rule *rule, char to[DESCRIPTION_MAX])
     case TARGET_ANY:
         at += snprintf(at, (size_t)(end - at), "any");
         break;
+    case TARGET_WORD:
+        at += snprintf(at, (size_t)(end - at), "word %s", special_words[rule->word]);
+        break;
     case TARGET_NAME:
         at += snprintf(at, (size_t)(end - at), "name %.*s", (int)rule->name.len, rule->name.p);
         break;
@@ -82,6 +85,14 @@ static void test_meanings(void)
         {LIST_ALLOW, "any://10.0.0.1:53", "tcp+udp 10.0.0.1/32 53"},
         {LIST_ALLOW, "any://10.0.0.1:*", "tcp+udp+icmp 10.0.0.1/32 all"},
         {LIST_ALLOW, "any://*", "tcp+udp+icmp any all"},
+        {LIST_ALLOW, "public", "tcp word public all"},
+        {LIST_ALLOW, "public:443", "tcp word public 443"},
+        {LIST_ALLOW, "udp://public", "udp word public all"},
+        {LIST_ALLOW, "any://private:80,443", "tcp+udp word private 80,443"},
+        {LIST_ALLOW, "icmp://metadata", "icmp word metadata all"},
+        {LIST_ALLOW, "public.:443", "tcp name public. 443"},
+        {LIST_ALLOW, "Public", "tcp name Public all"},
+        {LIST_ALLOW, "public.example.com", "tcp name public.example.com all"},
         {LIST_ALLOW, ":8000-8010", "tcp any 8000-8010"},
         {LIST_ALLOW, ":1-65535,80", "tcp any 1-65535,80"},
         {LIST_ALLOW, ":80-80", "tcp any 80"},
@@ -94,6 +105,8 @@ static void test_meanings(void)
         {LIST_DENY, "udp://192.168.0.0/16:53", "udp 192.168.0.0/16 53"},
         {LIST_DENY, "[::1]:443", "tcp ::1/128 443"},
         {LIST_DENY, "::1", "tcp ::1/128 all"},
+        {LIST_DENY, "private", "tcp word private all"},
+        {LIST_DENY, "any://metadata", "tcp+udp+icmp word metadata all"},
         {LIST_DENY, "fc00::/7", "tcp fc00::/7 all"},
         {LIST_DENY, "*", "tcp any all"},
         {LIST_DENY, "udp://*", "udp any all"},
@@ -177,6 +190,9 @@ static void test_errors(void)
         {LIST_DENY, "evil.com", "IP address or CIDR"},
         {LIST_DENY, "evil.com:443", "IP address or CIDR"},
         {LIST_DENY, "10.0.0.0/33", "IP address or CIDR"},
+        {LIST_DENY, "public.", "IP address or CIDR"},
+        {LIST_DENY, "public/8", "IP address or CIDR"},
+        {LIST_ALLOW, "[public]:80", "IPv6 address"},
         {LIST_DENY, ":0", "port 0"},
     };
     static struct rule rule;
@@ -296,6 +312,23 @@ static const struct policy_case {
     {{"+10.1.2.3", "-10.0.0.0/8"}, {NULL}, {"10.1.2.3:80", "11.0.0.1:80", "udp://11.0.0.1:80"}},
     {{"-:25", "+*"}, {"10.0.0.1:24"}, {"10.0.0.1:25", "udp://10.0.0.1:24"}},
     {{"+any://*", "-10.0.0.1:80"}, {"10.0.0.1:81", "udp://10.0.0.1:80", "icmp://10.0.0.1"}, {"10.0.0.1:80"}},
+    /* Words. */
+    {{"+public:443"},
+     {"8.8.8.8:443", "[2606:4700::1]:443", "[64:ff9b::808:808]:443", "192.0.0.9:443", "[::ffff:8.8.8.8]:443"},
+     {"8.8.8.8:80", "udp://8.8.8.8:443", "10.0.0.1:443", "169.254.169.254:443", "[::ffff:10.0.0.1]:443",
+      "[64:ff9b::10.0.0.1]:443", "[2002:a00:1::1]:443", "[2001:0:808:808::f5ff:fffe]:443", "224.0.0.1:443",
+      "168.63.129.16:443"}},
+    {{"+udp://public"}, {"udp://8.8.8.8:53"}, {"8.8.8.8:53", "udp://10.0.0.1:53", "udp://224.0.0.251:5353"}},
+    {{"+public", "+10.1.0.0/16"}, {"10.1.2.3:80", "8.8.8.8:80"}, {"10.2.0.1:80"}},
+    {{"-private"},
+     {"8.8.8.8:80", "168.63.129.16:80", "udp://10.0.0.1:53", "224.0.0.1:80"},
+     {"10.0.0.1:80", "127.0.0.1:80", "[::1]:80", "[fd00::1]:80", "[fe80::1]:80", "[64:ff9b::192.168.0.1]:80",
+      "[2002:7f00:1::]:80", "[::ffff:100.64.0.1]:80"}},
+    {{"-any://metadata"},
+     {"169.254.169.253:80", "8.8.8.8:80", "[fd00::1]:80"},
+     {"169.254.169.254:80", "udp://169.254.169.254:80", "icmp://169.254.169.254", "[fd00:ec2::254]:80",
+      "168.63.129.16:80", "100.100.100.200:80", "[64:ff9b::a9fe:a9fe]:80", "192.0.0.192:80"}},
+    {{"+private:80", "-metadata"}, {"10.0.0.1:80"}, {"169.254.169.254:80", "8.8.8.8:80", "[64:ff9b::10.0.0.1]:80"}},
     {{"+[64:ff9b::/96]:80", "-10.0.0.0/8"}, {"[64:ff9b::11.0.0.1]:80"}, {"[64:ff9b::10.0.0.1]:80", "10.0.0.1:80"}},
 };
 
