@@ -1,0 +1,80 @@
+/* unit test of sys/urlpath.h: one normal form for all ways to write a path, and patterns */
+#include "unit.h"
+
+#include "../../sys/urlpath.h"
+
+static bool becomes(const char *path, const char *expected)
+{
+    char to[64];
+    int64_t len = urlpath_normalize((struct slice){unit_flush(path, strlen(path)), strlen(path)}, to, sizeof to);
+
+    if (len < 0)
+        return expected == NULL;
+    printf("%s", expected != NULL && slice_is((struct slice){to, (size_t)len}, expected) ? "" : path);
+    return expected != NULL && slice_is((struct slice){to, (size_t)len}, expected);
+}
+
+static void test_normal_form(void)
+{
+    EXPECT(becomes("/", "/"));
+    EXPECT(becomes("/a/b", "/a/b"));
+    EXPECT(becomes("/a/b/", "/a/b/"));
+    EXPECT(becomes("//a///b//", "/a/b/"));
+    EXPECT(becomes("/./a/./b/.", "/a/b/"));
+    EXPECT(becomes("/a/../b", "/b"));
+    EXPECT(becomes("/a/b/..", "/a/"));
+    EXPECT(becomes("/a/b/../", "/a/"));
+    EXPECT(becomes("/..", "/"));
+    EXPECT(becomes("/../../a", "/a"));
+    EXPECT(becomes("/a//../b", "/b"));
+    EXPECT(becomes("/...", "/..."));
+    EXPECT(becomes("/.a/..b", "/.a/..b"));
+    EXPECT(becomes("/%61%2D%7e%5F%2E", "/a-~_."));
+    EXPECT(becomes("/%2e%2E/a", "/a"));
+    EXPECT(becomes("/a/%2e./b", "/b"));
+    EXPECT(becomes("/%2a%c3%a9", "/%2A%C3%A9"));
+    EXPECT(becomes("/\xc3\xa9", "/%C3%A9"));
+    EXPECT(becomes("/%252e%252e/a", "/%252e%252e/a")); /* decoded once */
+    EXPECT(becomes("/A/b", "/A/b"));
+    EXPECT(becomes("/a;b=c/d", "/a;b=c/d"));
+    EXPECT(becomes("/@a%2Fb", "/@a%2Fb"));
+    EXPECT(becomes("/a\"b", "/a\"b"));
+    EXPECT(becomes("/a\\b", "/a%5Cb"));
+}
+
+static void test_refused(void)
+{
+    static const char *const bad[] = {
+        "", "a", "/%", "/%2", "/%g0", "/%0g", "/%00", "/a%00b", "/..%2fa", "/a/..%2F..%2fb", "/a%2f..", "/a%5c..%5cb",
+        "/a\\..\\b", "/..;/a", "/a/..;x=y/b", "/.;/a", "/a%2f.%2fb", "/%2e%2e;a", "/%2e%2e%3ba",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        EXPECT(becomes(bad[i], NULL));
+    char small[8];
+    EXPECT(urlpath_normalize(slice_of("/aaaaaaaaaaaaaa"), small, sizeof small) == -EBADMSG);
+}
+
+static bool matches(const char *pattern, const char *path)
+{
+    return urlpath_matches((struct slice){unit_flush(pattern, strlen(pattern)), strlen(pattern)},
+                           (struct slice){unit_flush(path, strlen(path)), strlen(path)});
+}
+
+static void test_patterns(void)
+{
+    EXPECT(matches("/*", "/") && matches("/*", "/a/b") && matches("*", "/"));
+    EXPECT(matches("/a", "/a") && !matches("/a", "/a/") && !matches("/a", "/ab") && !matches("/a", "/A"));
+    EXPECT(matches("/a/*", "/a/") && !matches("/a/*", "/a") && !matches("/a/*", "/ab/c"));
+    EXPECT(matches("/*.git/*", "/x.git/info") && !matches("/*.git/*", "/xgit/info"));
+    EXPECT(matches("/a*b*c", "/axxbyyc") && matches("/a*b*c", "/abbcbc") && !matches("/a*b*c", "/axxbyy"));
+    EXPECT(matches("/**", "/x") && !matches("/", "/x") && !matches("/x*y", "/x"));
+}
+
+int main(void)
+{
+    test_normal_form();
+    test_refused();
+    test_patterns();
+    return unit_done();
+}
