@@ -3324,11 +3324,11 @@ static void files_close_knobs(void)
         settings.file_rules.rules[settings.file_rules.n++] = (struct file_rule){harmless[i], KNOB_RIGHTS, 0};
 }
 
-/* The command's Landlock domain: TCP and its neighbours as a second wall, files where the user says so or the
- * command may be root. A descriptor; -1: this kernel has nothing of it. */
+/* The command's Landlock domain: TCP, UDP, unix sockets and its neighbours as a second wall, files where the user says
+ * so or the command may be root. A descriptor; -1: this kernel has nothing of it. */
 static int files_prepare(int abi)
 {
-    struct landlock_domain domain = {0, LANDLOCK_BIND_TCP | LANDLOCK_CONNECT_TCP,
+    struct landlock_domain domain = {LANDLOCK_RESOLVE_UNIX, LANDLOCK_OF_TCP | LANDLOCK_OF_UDP,
                                      LANDLOCK_SCOPE_ABSTRACT | LANDLOCK_SCOPE_SIGNAL};
     bool chosen = settings.file_rules.n > 0;
     bool knobs = geteuid() == 0 && !(settings.allowed_groups & 1u << GROUP_MACHINE) && abi >= LANDLOCK_ABI_REFER;
@@ -3336,11 +3336,12 @@ static int files_prepare(int abi)
     if (chosen && abi < 1)
         die("-r, -w and --fs-deny need Landlock, which this kernel doesn't have (5.13, CONFIG_SECURITY_LANDLOCK)");
     if (chosen)
-        domain.fs = landlock_fs_rights(abi);
+        domain.fs = UINT64_MAX;
     else if (knobs)
-        domain.fs = (KNOB_RIGHTS | LANDLOCK_REFER) & landlock_fs_rights(abi);
-    else if (abi == LANDLOCK_ABI_REFER || abi == LANDLOCK_ABI_TRUNCATE)
-        domain.fs = LANDLOCK_REFER; /* a domain needs something to handle, and one without REFER would break renames */
+        domain.fs |= KNOB_RIGHTS | LANDLOCK_REFER;
+    else if (abi == LANDLOCK_ABI_REFER || abi == LANDLOCK_ABI_TRUNCATE || abi >= LANDLOCK_ABI_UNIX)
+        domain.fs |= LANDLOCK_REFER; /* a domain needs something to handle, and files without REFER break renames */
+    domain.fs &= landlock_fs_rights(abi);
     int ruleset = landlock_create(abi, domain);
     if (ruleset == -ENOMSG || ruleset == -ENOSYS || ruleset == -EOPNOTSUPP)
         return -1;
@@ -3349,7 +3350,7 @@ static int files_prepare(int abi)
     if (knobs)
         files_close_knobs();
     if (!settings.restricts_files && domain.fs != 0)
-        files_permit(ruleset, "/", domain.fs, 0);
+        files_permit(ruleset, "/", domain.fs & ~(uint64_t)LANDLOCK_RESOLVE_UNIX, 0);
     for (size_t i = 0; i < settings.file_rules.n; i++) {
         const struct file_rule *rule = &settings.file_rules.rules[i];
 
@@ -3497,11 +3498,11 @@ static void own_confine(void)
 /* One line of check. */
 struct offer {
     const char *name;
-    enum { ACTIVE, DEGRADED, MISSING } state;
+    enum { ACTIVE, NEWER, DEGRADED, MISSING } state; /* NEWER: a second wall that later kernels have */
     const char *lost; /* when it isn't active */
 };
 
-enum { OFFERS = 13 };
+enum { OFFERS = 15 };
 
 static void offers_of(const struct features *f, struct offer offers[OFFERS])
 {
@@ -3526,6 +3527,8 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
         {"Landlock for TCP (ABI 4)", f->landlock >= 4 ? ACTIVE : DEGRADED, "no second wall behind connect and bind"},
         {"Landlock scopes (ABI 6)", f->landlock >= 6 ? ACTIVE : DEGRADED,
          "signals and abstract sockets are held by the filter alone, or not at all"},
+        {"Landlock for unix paths (ABI 9)", f->landlock >= 9 ? ACTIVE : NEWER, "no second wall behind unix sockets"},
+        {"Landlock for UDP (ABI 10)", f->landlock >= 10 ? ACTIVE : NEWER, "no second wall behind UDP"},
         {"replies that can't be lost (5.19)", f->killable ? ACTIVE : DEGRADED,
          "a signal can repeat a call; what was done is kept for the repetition"},
         {"each thread's own descriptors (6.9)", f->threads ? ACTIVE : DEGRADED,
@@ -3540,7 +3543,7 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
 /* 0 all active, 1 degraded, 125 can't run. */
 static int check_command(void)
 {
-    static const char *const states[] = {"active", "degraded", "missing"};
+    static const char *const states[] = {"active", "newer", "degraded", "missing"};
     struct features features = features_ask();
     struct offer offers[OFFERS];
     int worst = ACTIVE;

@@ -12,6 +12,8 @@ enum {
     LANDLOCK_ABI_NET = 4,
     LANDLOCK_ABI_IOCTL = 5,
     LANDLOCK_ABI_SCOPE = 6,
+    LANDLOCK_ABI_UNIX = 9,
+    LANDLOCK_ABI_UDP = 10,
     LANDLOCK_VERSION_FLAG = 1,
     LANDLOCK_PATH_BENEATH = 1, /* LANDLOCK_RULE_PATH_BENEATH */
 };
@@ -26,11 +28,16 @@ enum {
     LANDLOCK_REFER = 1 << 13,
     LANDLOCK_TRUNCATE = 1 << 14,
     LANDLOCK_IOCTL_DEV = 1 << 15,
+    LANDLOCK_RESOLVE_UNIX = 1 << 16, /* connect or send to a unix socket that was bound outside the domain */
     LANDLOCK_READS = LANDLOCK_EXECUTE | LANDLOCK_READ_FILE | LANDLOCK_READ_DIR,
     LANDLOCK_OF_FILES = LANDLOCK_EXECUTE | LANDLOCK_WRITE_FILE | LANDLOCK_READ_FILE | LANDLOCK_TRUNCATE |
-                        LANDLOCK_IOCTL_DEV,
+                        LANDLOCK_IOCTL_DEV | LANDLOCK_RESOLVE_UNIX,
     LANDLOCK_BIND_TCP = 1 << 0,
     LANDLOCK_CONNECT_TCP = 1 << 1,
+    LANDLOCK_BIND_UDP = 1 << 2,
+    LANDLOCK_CONNECT_SEND_UDP = 1 << 3,
+    LANDLOCK_OF_TCP = LANDLOCK_BIND_TCP | LANDLOCK_CONNECT_TCP,
+    LANDLOCK_OF_UDP = LANDLOCK_BIND_UDP | LANDLOCK_CONNECT_SEND_UDP,
     LANDLOCK_SCOPE_ABSTRACT = 1 << 0,
     LANDLOCK_SCOPE_SIGNAL = 1 << 1,
 };
@@ -59,7 +66,8 @@ static uint64_t landlock_fs_rights(int abi)
 
     rights |= abi >= LANDLOCK_ABI_REFER ? LANDLOCK_REFER : 0;
     rights |= abi >= LANDLOCK_ABI_TRUNCATE ? LANDLOCK_TRUNCATE : 0;
-    return rights | (abi >= LANDLOCK_ABI_IOCTL ? LANDLOCK_IOCTL_DEV : 0);
+    rights |= abi >= LANDLOCK_ABI_IOCTL ? LANDLOCK_IOCTL_DEV : 0;
+    return rights | (abi >= LANDLOCK_ABI_UNIX ? LANDLOCK_RESOLVE_UNIX : 0);
 }
 
 /* A ruleset that handles what this ABI knows of `domain`: a descriptor or -errno. -ENOMSG: that is nothing. */
@@ -70,7 +78,7 @@ static int landlock_create(int abi, struct landlock_domain domain)
                                             : offsetof(struct landlock_domain, net);
 
     domain.fs &= landlock_fs_rights(abi);
-    domain.net = abi >= LANDLOCK_ABI_NET ? domain.net : 0;
+    domain.net &= (abi >= LANDLOCK_ABI_NET ? LANDLOCK_OF_TCP : 0) | (abi >= LANDLOCK_ABI_UDP ? LANDLOCK_OF_UDP : 0);
     domain.scopes = abi >= LANDLOCK_ABI_SCOPE ? domain.scopes : 0;
     if ((domain.fs | domain.net | domain.scopes) == 0)
         return -ENOMSG;
