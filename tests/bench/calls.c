@@ -76,6 +76,16 @@ static int call_write(struct scene *s, int fd)
     return (int)write(fd, s->piece.iov_base, s->piece.iov_len);
 }
 
+/* No socket's call: of a file that isn't /etc/hosts. */
+static int call_open(struct scene *s, int fd)
+{
+    int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    (void)s;
+    (void)fd;
+    return file < 0 ? -1 : close(file);
+}
+
 enum sockets { ONE, CONNECTED, FRESH };
 
 enum { BYTES = -2 }; /* as a result: that many as were asked for */
@@ -98,6 +108,7 @@ static const struct kind {
     {"tcp-send", SOCK_STREAM, CONNECTED, call_send, BYTES, 0},
     {"tcp-write", SOCK_STREAM, CONNECTED, call_write, BYTES, 0},
     {"tcp-sendmsg", SOCK_STREAM, CONNECTED, call_sendmsg, BYTES, 0},
+    {"open", SOCK_STREAM, ONE, call_open, 0, 0},
 };
 
 static const struct kind *kind;

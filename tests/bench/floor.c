@@ -3,8 +3,8 @@
  *     floor COMMAND [ARG...]
  *
  * For each connect, sendto, sendmsg and sendmmsg: wait, receive, read the memory, pin the socket, ask its domain and
- * type, check that the notification is valid, call, reply, close (seccomp_unotify(2)). No policy, no limits, nothing
- * pending: a call that blocks holds up all others. IPv4 and IPv6 sockets; of sendmsg, no control messages. It shares
+ * type, check that the notification is valid, call, reply, close (seccomp_unotify(2)). For each open: read the path and
+ * let the kernel go on. No policy, no limits, nothing pending: a call that blocks holds up all others. IPv4 and IPv6 sockets; of sendmsg, no control messages. It shares
  * sys/kernel.h's bare wrappers with sandlock and nothing above them, so that what gets slower there shows. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "../../sys/kernel.h"
@@ -149,6 +149,27 @@ static long make_call(const struct seccomp_notif *call, int fd)
     }
 }
 
+#ifdef __NR_open
+enum { OLD_OPEN = __NR_open };
+#else
+enum { OLD_OPEN = -1 };
+#endif
+
+static bool is_open(int number)
+{
+    return number == __NR_openat || number == OLD_OPEN;
+}
+
+/* The path of an open, as far as its page goes. */
+static void read_path(const struct seccomp_notif *call)
+{
+    uint64_t at = call->data.args[call->data.nr == __NR_openat];
+    size_t len = 4096 - at % 4096;
+    struct iovec local = {payload, len}, remote = {(void *)(uintptr_t)at, len};
+
+    read_pieces((pid_t)call->pid, &local, 1, &remote, 1);
+}
+
 /* One notification, from receive to reply. */
 static void serve_one(void)
 {
@@ -159,6 +180,12 @@ static void serve_one(void)
     if (sys_ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, (uintptr_t)&call) < 0)
         return;
     struct seccomp_notif_resp reply = {.id = call.id, .error = -EFAULT};
+    if (is_open(call.data.nr)) {
+        read_path(&call);
+        reply = (struct seccomp_notif_resp){.id = call.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+        sys_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, (uintptr_t)&reply);
+        return;
+    }
     bool copied = copy_arguments(&call);
     int fd = pin((pid_t)call.pid, (int)call.data.args[0]);
     if (fd < 0)
@@ -185,6 +212,8 @@ static void confine(int parent, char **argv)
 
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat, 5, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)OLD_OPEN, 4, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_connect, 3, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_sendto, 3, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_sendmsg, 1, 0),

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { COMMANDS_MAX = 8, FORMULAS_MAX = 16, WORDS_MAX = 64, ROUNDS_MAX = 10000, OUTPUT_MAX = 16384 };
+enum { COMMANDS_MAX = 8, FORMULAS_MAX = 16, WORDS_MAX = 160, ROUNDS_MAX = 10000, OUTPUT_MAX = 16384 };
 
 extern char **environ;
 

@@ -253,7 +253,8 @@ part_redis() {
         sandlock="$sandlock run --net-allow 127.0.0.1:7399 -- $call"
 }
 
-part_files() {
+make_tree() {
+    [ ! -d "$work/tree" ] || return 0
     mkdir "$work/tree"
     (cd "$work/tree" && for i in $(seq 40); do
         mkdir "$i"
@@ -261,9 +262,57 @@ part_files() {
             echo "$i $j" >"$i/$j"
         done
     done)
+}
+
+part_files() {
+    make_tree
     call="$busybox find $work/tree -type f -exec $busybox cat {} ;"
     pairs 'find + cat, 4000 files' -n 5 -c "$cpu" "$clock" -g 'sandlock/native<=1.02' \
         native="$call" sandlock="$sandlock run -- $call"
+}
+
+# Names: start-up with a name server on loopback; then what a hosts file inside costs the opens of other files. By a
+# mount it costs none; by notification each open takes a round trip.
+part_names() {
+    printf '127.0.0.1 name.test\n' >"$work/hosts"
+    named="--hosts $work/hosts --net-allow name.test:$port"
+    call="$bench/calls -n 20000 open $port"
+    pairs 'open of another file, with names' -c "$cpu" -g 'sandlock-native/floor-native<=1.35' native="$call" \
+        floor="$bench/floor $call" sandlock="$sandlock run $named -- $call"
+    mount=''
+    [ "$(id -u)" != 0 ] || mount=--hosts-mount
+    if [ -n "$mount" ]; then
+        pairs 'open, names by --hosts-mount' -c "$cpu" -g 'mount/native<=1.02' native="$call" \
+            mount="$sandlock run $named --hosts-mount -- $call"
+    else
+        skipped 'open, names by --hosts-mount' 'a mount takes root'
+    fi
+    make_tree
+    call="$busybox find $work/tree -type f -exec $busybox cat {} ;"
+    pairs 'find + cat, with names' -n 5 -c "$cpu" "$clock" native="$call" sandlock="$sandlock run $named -- $call"
+    for program in 'python3 -c pass' 'node -e 0'; do
+        if has "${program%% *}"; then
+            pairs "start of ${program%% *}, with names" -n 9 -c "$cpu" "$clock" native="$program" \
+                sandlock="$sandlock run $named -- $program" ${mount:+mount="$sandlock run $named $mount -- $program"}
+        else
+            skipped "start of ${program%% *}, with names" 'it is not installed'
+        fi
+    done
+    if ! has dnsmasq; then
+        skipped 'start-up with names' 'dnsmasq is not installed'
+        return
+    fi
+    dnsmasq -k -p 7395 -a 127.0.0.1 --bind-interfaces -R -h -A /test/127.0.0.1 -A /test/::1 -x "$work/dnsmasq.pid" \
+        --log-facility="$work/dnsmasq" -C /dev/null &
+    started="$started $!"
+    sleep 0.5
+    fifty=''
+    for i in $(seq 50); do
+        fifty="$fifty --net-allow name$i.test:443"
+    done
+    resolved="$sandlock run --resolver 127.0.0.1:7395"
+    pairs 'start-up with names' -n $((rounds * 5)) -t none="$sandlock run -- $busybox true" \
+        one="$resolved --net-allow name1.test:443 -- $busybox true" fifty="$resolved $fifty -- $busybox true"
 }
 
 part_wrk() {
@@ -326,7 +375,7 @@ part_compile() {
 }
 
 [ $# -gt 0 ] || set -- calls tcp untrapped startup memory rules pending scale million strace \
-    redis files wrk iperf git compile
+    redis files names wrk iperf git compile
 echo "$(uname -srm), $(nproc) CPUs, caller and supervisor on CPU $cpu, $rounds rounds"
 echo
 row what figure median '10th - 90th pct' goal
