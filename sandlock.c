@@ -61,7 +61,7 @@ enum {
     DENIED_CALLS_MAX = 64,
     ENV_MAX = 256,
     HARMLESS_MAX = 16,
-    KNOB_RIGHTS = LANDLOCK_WRITE_FILE, /* truncation changes none, and would cost every open a look-up */
+    KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
     STAND_INS_MAX = 64,
     LATER = -KERNEL_ERESTARTSYS, /* ours alone: no errno of a caller's */
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
