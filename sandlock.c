@@ -3,6 +3,7 @@
  * Read downward: types and limits, rules, options, traps, then one call's way: parse, decide, execute, reply; then
  * serve (the loop), confine (the child's side) and main. sys/ holds the mechanism and knows nothing of rules. */
 #define SANDLOCK_VERSION "0.1"
+#define INIT_POLICY "/etc/sandlock.policy" /* of a first process without arguments */
 
 
 #include "sys/addr.h"
@@ -15,6 +16,7 @@
 #include "sys/creds.h"
 #include "sys/features.h"
 #include "sys/filerules.h"
+#include "sys/init.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
@@ -60,6 +62,7 @@ enum {
     KEEP_FDS_MAX = 64,
     DENIED_CALLS_MAX = 64,
     ENV_MAX = 256,
+    COMMAND_WORDS_MAX = 256,   /* in a policy file */
     HARMLESS_MAX = 16,
     KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
     STAND_INS_MAX = 64,
@@ -176,6 +179,7 @@ struct settings {
     bool no_hosts, wait_all, strict, verbose, quiet, log_allowed, allow_steering;
     const char *cwd, *chroot;
     bool hosts_mount;
+    char *command[COMMAND_WORDS_MAX + 1]; /* a policy file's; words live to exit */
     int keep_fds[KEEP_FDS_MAX];
     size_t n_keep_fds;
 };
@@ -1085,13 +1089,32 @@ static int options_parse(int argc, char **argv, int at)
     return at;
 }
 
-/* One line of a policy file: NAME, or NAME VALUE. It is terminated in place. */
+/* A policy file's command: words between blanks, as nothing is quoted there. They are terminated in place. */
+static void set_command(char *words)
+{
+    size_t n = 0;
+
+    for (char *word = strtok(words, " \t"); word != NULL; word = strtok(NULL, " \t")) {
+        if (n == COMMAND_WORDS_MAX)
+            die("command: too many words; at most %d would be right", COMMAND_WORDS_MAX);
+        settings.command[n++] = word;
+    }
+    settings.command[n] = NULL;
+    if (n == 0)
+        die("command: needs words behind it; command /bin/server --port 8080 would be right");
+}
+
+/* One line of a policy file: NAME, NAME VALUE, or command WORD... It is terminated in place. */
 static void options_set_line(char *line)
 {
     char name[64];
     struct slice word = {line, strcspn(line, " \t")};
     struct slice value = slice_trim(slice_of(line + word.len));
 
+    if (slice_is(word, "command")) {
+        set_command(line + word.len);
+        return;
+    }
     snprintf(name, sizeof name, "%s%.*s", word.len == 1 ? "-" : "--", (int)word.len, word.p);
     const struct option *option = option_find(slice_of(name));
     if (option == NULL || option->set == set_policy)
@@ -1624,6 +1647,7 @@ static struct supervisor {
     pid_t command;
     bool killable;  /* WAIT_KILLABLE_RECV: signals don't repeat a call that was received */
     bool proc;      /* is there a /proc? */
+    bool powers_off; /* our end is the machine's */
     struct pin_cache pins;
     struct closer closer;
     int hosts;      /* a sealed memfd: what /etc/hosts is inside; -1: the real one */
@@ -1696,8 +1720,9 @@ static void parse_unspecified(const struct request *r, union address *address, s
     ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
 }
 
-/* What names a unix socket is handled alone: one at a time. */
-static struct unix_target unix_target = {.file = -1};
+/* What names a unix socket is handled alone: one at a time. (That it has no file is said when we begin to serve: a first
+ * value would put all of it into the program's file.) */
+static struct unix_target unix_target;
 
 /* The sockets that the sandbox bound. A bind is always trapped. */
 static struct unix_own unix_own;
@@ -3459,9 +3484,9 @@ static pid_t confine_start(struct confinement *c)
     X(madvise) X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open) X(openat) X(openat2)         \
     X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll) X(ppoll) X(prctl) X(pread64)                    \
     X(process_vm_readv) X(process_vm_writev) X(pwrite64) X(pwritev2) X(read) X(readlink) X(readlinkat) X(readv)        \
-    X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait)     \
-    X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid) X(setresuid) X(setsockopt) X(socket) X(stat) X(tgkill)  \
-    X(tkill) X(wait4) X(write) X(writev)
+    X(reboot) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigreturn)              \
+    X(rt_sigtimedwait) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid) X(setresuid) X(setsockopt)           \
+    X(socket) X(stat) X(sync) X(tgkill) X(tkill) X(wait4) X(write) X(writev)
 
 #define OWN_NUMBER(name) NR_##name,
 #define OWN_NAME(name) " " #name
@@ -3481,8 +3506,9 @@ static int own_assemble(struct bpf_program *program, enum machine machine)
 static void own_confine(void)
 {
     static struct bpf_program filter;
+    uint64_t caps = OUR_CAPS | (here.powers_off ? CAPS_BIT(CAP_SYS_BOOT) : 0);
 
-    if (caps_limit(DEFAULT_CAPS | settings.kept_caps | OUR_CAPS, OUR_CAPS) < 0)
+    if (caps_limit(DEFAULT_CAPS | settings.kept_caps | caps, caps) < 0)
         die("cannot give up capabilities: %s", strerror(errno));
     if (own_assemble(&filter, MACHINE_OURS) < 0)
         die("cannot assemble our own filter: it is too long");
@@ -3534,7 +3560,7 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
         {"each thread's own descriptors (6.9)", f->threads ? ACTIVE : DEGRADED,
          "threads may not split their descriptor table: unshare(CLONE_FILES) is refused"},
         {"wake-ups on the same core (6.6)", f->near ? ACTIVE : DEGRADED, "each call on behalf takes longer"},
-        {"/proc", f->proc ? ACTIVE : DEGRADED,
+        {"/proc, of this pid namespace", f->proc ? ACTIVE : DEGRADED,
          "signals are seen when a call ends; of what is left behind only the process group is ended"},
     };
     memcpy(offers, all, sizeof all);
@@ -3720,6 +3746,7 @@ static void main_prepare_loop(const sigset_t *signals)
     struct epoll_event listener = {.events = EPOLLIN, .data.u64 = EVENT_LISTENER};
     struct epoll_event signal_event = {.events = EPOLLIN, .data.u64 = EVENT_SIGNALS};
 
+    unix_target.file = -1;
     here.epoll = epoll_create1(EPOLL_CLOEXEC);
     here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (here.epoll < 0 || here.signals < 0 || message_init(&batch) < 0 ||
@@ -3831,12 +3858,24 @@ static void main_open_stdio(void)
             open("/", O_PATH | O_CLOEXEC);
 }
 
+/* As the first process our arguments are run's; where there are none at all a policy file has them. */
+static int main_options_of_init(int argc, char **argv)
+{
+    const char *path = getenv("SANDLOCK_POLICY");
+
+    if (path != NULL || argc <= 1)
+        set_policy(path != NULL ? path : INIT_POLICY);
+    return options_parse(argc, argv, 1);
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
 
     main_open_stdio();
-
+    here.powers_off = init_of_machine();
+    if (here.powers_off)
+        atexit(init_power_off);
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
         usage(STDOUT_FILENO);
         return 0;
@@ -3845,19 +3884,20 @@ int main(int argc, char **argv)
         printf("sandlock %s\n", SANDLOCK_VERSION);
         return 0;
     }
-    if (argc == 1) {
+    bool run = strcmp(command, "run") == 0, explain = strcmp(command, "explain") == 0;
+    bool check = strcmp(command, "check") == 0, init = getpid() == 1 && !run && !explain && !check;
+    if (argc <= 1 && !init) {
         usage(STDERR_FILENO);
         return EXIT_OURS;
     }
-    bool run = strcmp(command, "run") == 0, explain = strcmp(command, "explain") == 0;
-    if (!run && !explain && strcmp(command, "check") != 0)
+    if (!run && !explain && !check && !init)
         die("'%s': unknown command; run, explain and check are known, --help says more", command);
-    int rest = options_parse(argc, argv, 2);
-    if (run || explain)
+    int rest = init ? main_options_of_init(argc, argv) : options_parse(argc, argv, 2);
+    if (!check)
         policy_resolve();
     policy_finish();
-    if (run)
-        return run_command(argv + rest);
+    if (run || init)
+        return run_command(argv[rest] != NULL ? argv + rest : settings.command);
     if (explain)
         return explain_command(argv + rest);
     if (argv[rest] != NULL)

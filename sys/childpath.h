@@ -3,6 +3,7 @@
 #define CHILDPATH_H
 
 #include "kernel.h"
+#include "procfs.h"
 
 #include <limits.h>
 #include <sys/stat.h>
@@ -30,7 +31,7 @@ static bool childpath_has_our_root(pid_t tid)
     char link[40];
     struct stat root, ours;
 
-    snprintf(link, sizeof link, "/proc/%d/root", tid);
+    snprintf(link, sizeof link, "%s/%d/root", procfs, tid);
     return stat(link, &root) == 0 && stat("/", &ours) == 0 && root.st_dev == ours.st_dev && root.st_ino == ours.st_ino;
 }
 
@@ -61,7 +62,7 @@ static int childpath_from_root(struct childpath *walk, pid_t tid, const char *di
 {
     char link[40], root[PATH_MAX], from[PATH_MAX] = "";
 
-    snprintf(link, sizeof link, "/proc/%d/root", tid);
+    snprintf(link, sizeof link, "%s/%d/root", procfs, tid);
     walk->how.resolve |= RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
     walk->start = sys_result(open(link, O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (walk->start < 0)
@@ -88,9 +89,9 @@ static int childpath_begin(struct childpath *walk, pid_t tid, pid_t leader, int 
     walk->start = -1;
     walk->how = (struct open_how){.flags = O_PATH | O_CLOEXEC};
     if (directory == AT_FDCWD)
-        snprintf(link, sizeof link, "/proc/%d/cwd", tid);
+        snprintf(link, sizeof link, "%s/%d/cwd", procfs, tid);
     else
-        snprintf(link, sizeof link, "/proc/%d/fd/%d", tid, directory);
+        snprintf(link, sizeof link, "%s/%d/fd/%d", procfs, tid, directory);
     if (!childpath_has_our_root(tid))
         return childpath_from_root(walk, tid, link, path);
     if (!childpath_rename(walk, tid, leader, path))

@@ -4,6 +4,7 @@
 
 #include "kernel.h"
 #include "process.h"
+#include "procfs.h"
 
 #include <linux/capability.h>
 #include <sys/stat.h>
@@ -24,7 +25,7 @@ static bool creds_same_namespace(pid_t tid)
     char link[40];
     struct stat theirs, ours;
 
-    snprintf(link, sizeof link, "/proc/%d/ns/user", tid);
+    snprintf(link, sizeof link, "%s/%d/ns/user", procfs, tid);
     if (stat(link, &theirs) < 0)
         return access("/proc/self/ns/user", F_OK) < 0; /* the kernel has none */
     return stat("/proc/self/ns/user", &ours) == 0 && theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
@@ -37,7 +38,7 @@ static int creds_read(pid_t tid, struct creds *creds)
     struct process_status status;
     char path[40], text[PROCESS_STATUS_MAX];
 
-    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    snprintf(path, sizeof path, "%s/%d/status", procfs, tid);
     ssize_t n = process_read(path, text, sizeof text);
     if (n < 0)
         return (int)n;

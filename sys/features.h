@@ -5,6 +5,8 @@
 #include "landlock.h"
 #include "notify.h"
 #include "pin.h"
+#include "process.h"
+#include "procfs.h"
 
 #include <linux/filter.h>
 #include <sys/utsname.h>
@@ -63,7 +65,7 @@ static struct features features_ask(void)
     f.killable = !(SANDLOCK_LEAVES_OUT & 1) &&
                  filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
     f.near = f.major > 6 || (f.major == 6 && f.minor >= 6);
-    f.proc = access("/proc/self/status", R_OK) == 0;
+    f.proc = procfs_find();
     if (process_read("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) > 0)
         f.yama = text[0] - '0';
     return f;

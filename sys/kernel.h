@@ -121,6 +121,7 @@ enum syscall_number {
     NR_sched_setscheduler = SYSCALL_NUMBERS(144, 119),
     NR_pivot_root = SYSCALL_NUMBERS(155, 41),
     NR_prctl = SYSCALL_NUMBERS(157, 167),
+    NR_sync = SYSCALL_NUMBERS(162, 81),
     NR_acct = SYSCALL_NUMBERS(163, 89),
     NR_mount = SYSCALL_NUMBERS(165, 40),
     NR_umount2 = SYSCALL_NUMBERS(166, 39),

@@ -3,6 +3,7 @@
 #define NOTIFY_H
 
 #include "kernel.h"
+#include "procfs.h"
 
 /* The kernel writes as many bytes as its own structures have; newer kernels may have larger ones. */
 enum { NOTIFY_BYTES = 256 };
@@ -80,7 +81,7 @@ static ssize_t child_copy_by_proc(pid_t tid, const struct iovec *local, size_t l
     char path[40];
     size_t piece = 0, used = 0, total = 0; /* of local: which, how far into it */
 
-    snprintf(path, sizeof path, "/proc/%d/mem", tid);
+    snprintf(path, sizeof path, "%s/%d/mem", procfs, tid);
     int fd CLOSE_FD = open(path, (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
     if (fd < 0)
         return -errno;

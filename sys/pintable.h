@@ -4,6 +4,7 @@
 
 #include "kernel.h"
 #include "process.h"
+#include "procfs.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -77,7 +78,7 @@ static int pintable_take(struct pintable *table, pid_t tid, int fd)
 {
     char name[40];
 
-    snprintf(name, sizeof name, "/proc/%d/fd/%d", tid, fd);
+    snprintf(name, sizeof name, "%s/%d/fd/%d", procfs, tid, fd);
     int64_t inode = pintable_inode_at(AT_FDCWD, name);
     if (inode <= 0)
         return inode == -ENOENT ? -EBADF : inode == 0 ? -ENOTSOCK : (int)inode;
@@ -90,7 +91,7 @@ static void pintable_look(struct pintable *table, pid_t pid)
 {
     char path[40];
 
-    snprintf(path, sizeof path, "/proc/%d/fd", pid);
+    snprintf(path, sizeof path, "%s/%d/fd", procfs, pid);
     DIR *descriptors = opendir(path);
     if (descriptors == NULL)
         return;
@@ -108,7 +109,7 @@ static void pintable_look(struct pintable *table, pid_t pid)
  * way from one process to another is let go, too. */
 static void pintable_sweep(struct pintable *table)
 {
-    DIR *all = opendir("/proc");
+    DIR *all = opendir(procfs);
 
     if (all == NULL)
         return;

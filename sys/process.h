@@ -3,6 +3,7 @@
 #define PROCESS_H
 
 #include "kernel.h"
+#include "procfs.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -69,7 +70,7 @@ static int process_status_read(pid_t tid, struct process_status *status)
 {
     char path[40], text[PROCESS_STATUS_MAX];
 
-    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    snprintf(path, sizeof path, "%s/%d/status", procfs, tid);
     ssize_t n = process_read(path, text, sizeof text);
     if (n < 0)
         return (int)n;
@@ -82,7 +83,7 @@ static void process_name(pid_t tid, char name[PROCESS_NAME_MAX])
 {
     char path[40], text[64];
 
-    snprintf(path, sizeof path, "/proc/%d/comm", tid);
+    snprintf(path, sizeof path, "%s/%d/comm", procfs, tid);
     ssize_t n = process_read(path, text, sizeof text);
     if (n > 0 && text[n - 1] == '\n')
         text[n - 1] = 0;
@@ -95,7 +96,7 @@ static bool process_is_stopped(pid_t leader, pid_t except)
 {
     char path[40], state = 'D';
 
-    snprintf(path, sizeof path, "/proc/%d/task", leader);
+    snprintf(path, sizeof path, "%s/%d/task", procfs, leader);
     DIR *tasks = opendir(path);
     if (tasks == NULL)
         return false;
@@ -121,7 +122,7 @@ static bool process_others_block(pid_t leader, pid_t except, uint64_t signals)
     char path[40];
     bool all = true;
 
-    snprintf(path, sizeof path, "/proc/%d/task", leader);
+    snprintf(path, sizeof path, "%s/%d/task", procfs, leader);
     DIR *tasks = opendir(path);
     if (tasks == NULL)
         return false;
@@ -146,7 +147,7 @@ static pid_t process_parent(pid_t pid, uint64_t *started)
     char path[40], text[512];
     enum { STARTED_FIELDS = 18 }; /* from the parent's to the start's */
 
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    snprintf(path, sizeof path, "%s/%d/stat", procfs, pid);
     if (process_read(path, text, sizeof text) < 0)
         return 0;
     const char *at = strrchr(text, ')'); /* the name before it may hold anything */
@@ -210,7 +211,7 @@ static bool process_is_ours(pid_t pid, pid_t parent, pid_t self)
  * by their numbers, and gives new ones higher numbers: while one is forked, the pass is behind it still. */
 static int process_signal_descendants(int sig)
 {
-    DIR *all = opendir("/proc");
+    DIR *all = opendir(procfs);
     pid_t self = getpid();
     int n = 0;
 

@@ -19,7 +19,7 @@ enum special_word { WORD_PUBLIC, WORD_PRIVATE, WORD_METADATA, SPECIAL_WORDS };
 static const char *const special_words[SPECIAL_WORDS] = {"public", "private", "metadata"};
 
 struct special_range {
-    const char *prefix, *name, *source;
+    char prefix[20], name[52], source[40]; /* not pointers, which would each need a relocation */
     enum special_kind kind;
 };
 

@@ -92,6 +92,7 @@ static void fuzz_start(void)
     fuzz_enter_network();
     fuzz_area = mmap(NULL, AREA + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     message_init(&batch);
+    unix_target.file = -1;
     if (fuzz_area == MAP_FAILED || mprotect(fuzz_area + AREA, 4096, PROT_NONE) < 0 ||
         pipe2(fuzz_closing, O_CLOEXEC) < 0)
         abort();
