@@ -16,19 +16,24 @@
 #include "sys/creds.h"
 #include "sys/features.h"
 #include "sys/filerules.h"
+#include "sys/helper.h"
+#include "sys/hold.h"
 #include "sys/init.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
 #include "sys/log.h"
+#include "sys/lookups.h"
 #include "sys/lostreply.h"
 #include "sys/membership.h"
 #include "sys/message.h"
 #include "sys/mounts.h"
 #include "sys/notify.h"
+#include "sys/origins.h"
 #include "sys/path.h"
 #include "sys/pin.h"
 #include "sys/process.h"
+#include "sys/proxy.h"
 #include "sys/resolve.h"
 #include "sys/special.h"
 #include "sys/syscalls.h"
@@ -77,6 +82,11 @@ enum {
     PENDING_MAX = 16384,
     EVENT_LISTENER = PENDING_MAX, /* epoll tags; lower ones are places in pending */
     EVENT_SIGNALS,
+    EVENT_PROXY,
+    EVENT_LOOKUPS,
+    EVENT_DIAL,          /* and the following: a place in dials */
+    DIALS_MAX = 4096,
+    HTTP_PORTS_MAX = 32,
     TICK_MS = 20,
     SWEEP_MS = 1000,     /* of sockets that we hold and nobody else does */
     TICK_ENTRIES = 64,
@@ -88,11 +98,12 @@ enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };
 
 static const char *const protocol_names[PROTOCOLS] = {"tcp", "udp", "icmp"};
 
-enum rule_list { LIST_ALLOW, LIST_DENY, LIST_BIND, LIST_BIND_DENY, LISTS };
+enum rule_list { LIST_ALLOW, LIST_DENY, LIST_BIND, LIST_BIND_DENY, LIST_HTTP, LIST_HTTP_DENY, LISTS };
 
-static const char *const list_options[LISTS] = {"--net-allow", "--net-deny", "--net-allow-bind", "--net-deny-bind"};
+static const char *const list_options[LISTS] = {"--net-allow",     "--net-deny",   "--net-allow-bind",
+                                                "--net-deny-bind", "--http-allow", "--http-deny"};
 
-enum verdict { VERDICT_ALLOW, VERDICT_DENY };
+enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REDIRECT /* allowed, to the proxy */ };
 
 struct decision {
     enum verdict verdict;
@@ -128,6 +139,24 @@ struct unix_rule {
     ino_t inode;  /* 0: there was none */
 };
 
+/* METHOD HOST[/PATH] */
+struct http_rule {
+    enum rule_list list;
+    uint32_t tag;
+    struct slice method; /* "*": any */
+    enum { HOST_ANY, HOST_BELOW, HOST_NAME, HOST_ADDRESS } kind;
+    struct slice host;   /* of HOST_BELOW: without the "*." */
+    struct ip_addr addr; /* of HOST_ADDRESS */
+    struct slice path;   /* a pattern in normal form, which lives to exit; empty: any */
+};
+
+/* The ports that HTTP rules are about. */
+struct http_ports {
+    struct port_range ranges[HTTP_PORTS_MAX];
+    size_t n;
+    bool given; /* by an option */
+};
+
 struct policy {
     struct entry_list building[LISTS][PROTOCOLS][2];
     struct ipset sets[LISTS][PROTOCOLS][2]; /* [..][IPv4, IPv6] */
@@ -137,6 +166,11 @@ struct policy {
     size_t n_named, named_room;
     struct unix_rule *unix_rules;
     size_t n_unix_rules, unix_room;
+    struct http_rule *http_rules;
+    size_t n_http_rules, http_room;
+    struct http_ports http_ports[2]; /* by enum proxy_protocol */
+    bool http_host_only;             /* on TLS ports a rule's host counts, whatever else it says */
+    bool http_any_host;              /* a rule has a wildcard for a host */
     struct resolve_name *names; /* each once, however many rules use it */
     size_t n_names, name_room;
     struct resolvconf resolvconf;
@@ -506,6 +540,84 @@ static rule_error policy_add_unix(enum rule_list list, struct slice target, uint
     return NULL;
 }
 
+/* HOST of an HTTP rule. NULL, or what is wrong with it. */
+static rule_error http_parse_host(struct slice host, struct http_rule *rule)
+{
+    bool bracketed = host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']';
+
+    if (host.len > 1 && host.p[host.len - 1] == '.')
+        host.len--;
+    rule->host = bracketed ? (struct slice){host.p + 1, host.len - 2} : host;
+    rule->kind = HOST_NAME;
+    if (slice_is(host, "*")) {
+        rule->kind = HOST_ANY;
+    } else if (ip_addr_parse(rule->host, &rule->addr) == 0) {
+        rule->kind = HOST_ADDRESS;
+        rule->addr = ip_addr_canonical(rule->addr);
+    } else if (host.len > 2 && memcmp(host.p, "*.", 2) == 0) {
+        rule->kind = HOST_BELOW;
+        rule->host = (struct slice){host.p + 2, host.len - 2};
+    } else if (memchr(host.p, ':', host.len) != NULL) {
+        return "a host takes no port here; --http-port and --tls-port name the ports of all HTTP rules";
+    }
+    if ((rule->kind == HOST_BELOW || rule->kind == HOST_NAME) && !rule_is_name(rule->host))
+        return "not a host; a name, an IP address, * or *.example.com would be right";
+    return NULL;
+}
+
+/* One HTTP rule. NULL, or what is wrong with it. */
+static rule_error http_parse_rule(struct slice text, struct http_rule *rule)
+{
+    size_t end = 0;
+
+    text = slice_trim(text);
+    while (end < text.len && text.p[end] != ' ' && text.p[end] != '\t')
+        end++;
+    rule->method = (struct slice){text.p, end};
+    struct slice where = slice_trim((struct slice){text.p + end, text.len - end});
+    if (where.len == 0)
+        return "a method and a host are needed; 'GET example.com/path' or '* *.example.com' would be right";
+    if (!http_is_token(rule->method) || rule->method.len > HTTP_METHOD_MAX)
+        return "not a method; GET, or * for all, would be right";
+    const char *slash = memchr(where.p, '/', where.len);
+    size_t host_len = slash != NULL ? (size_t)(slash - where.p) : where.len;
+    rule_error error = http_parse_host((struct slice){where.p, host_len}, rule);
+    if (error != NULL || slash == NULL)
+        return error;
+    struct slice path = {slash, where.len - host_len};
+    for (size_t i = 0; i < path.len; i++)
+        if (path.p[i] == '?' || path.p[i] == '#' || path.p[i] == ' ' || path.p[i] == '\t')
+            return "a path ends before the query, and has no spaces; /a/* would be right";
+    size_t room = 3 * path.len + 4;
+    char *normal = malloc(room);
+    if (normal == NULL)
+        return "out of memory";
+    int64_t len = urlpath_normalize(path, normal, room);
+    if (len < 0)
+        return "not a path: a bad escape, a NUL, or dots behind an escaped slash; /a/* would be right";
+    rule->path = slice_is((struct slice){normal, (size_t)len}, "/*") ? (struct slice){NULL, 0}
+                                                                     : (struct slice){normal, (size_t)len};
+    return NULL;
+}
+
+static void policy_add_http(enum rule_list list, struct slice text)
+{
+    struct http_rule rule = {.list = list, .tag = (uint32_t)policy.n_texts};
+    rule_error error = http_parse_rule(text, &rule);
+
+    if (error != NULL)
+        die("%s '%.*s': %s", list_options[list], (int)text.len, text.p, error);
+    if (policy.n_texts == policy.text_room)
+        policy.texts = grow(policy.texts, &policy.text_room, sizeof *policy.texts);
+    policy.texts[policy.n_texts++] = (struct rule_text){text, list};
+    if (policy.n_http_rules == policy.http_room)
+        policy.http_rules = grow(policy.http_rules, &policy.http_room, sizeof *policy.http_rules);
+    policy.http_rules[policy.n_http_rules++] = rule;
+    policy.any[list] = true;
+    if (list == LIST_HTTP && rule.kind == HOST_NAME)
+        policy_add_name(rule.host, rule.tag);
+}
+
 static void policy_add(enum rule_list list, struct slice text)
 {
     static const struct slice unix_scheme = {"unix://", 7};
@@ -515,6 +627,10 @@ static void policy_add(enum rule_list list, struct slice text)
     bool local = !binds && text.len >= unix_scheme.len && memcmp(text.p, unix_scheme.p, unix_scheme.len) == 0;
     rule_error error;
 
+    if (list == LIST_HTTP || list == LIST_HTTP_DENY) {
+        policy_add_http(list, text);
+        return;
+    }
     if (local)
         error = policy_add_unix(list, (struct slice){text.p + unix_scheme.len, text.len - unix_scheme.len},
                                 (uint32_t)policy.n_texts);
@@ -654,24 +770,110 @@ static void name_say_error(size_t which, const char *error)
     say_place(NULL, 0);
 }
 
+/* ---- HTTP rules: the destinations that they open ---- */
+
+/* Does this rule speak of TLS connections, of which only the name can be known? */
+static bool http_rule_covers_tls(const struct http_rule *rule)
+{
+    return rule->path.len == 0 || policy.http_host_only;
+}
+
+/* The ports that the HTTP rule with this tag opens, as an ordinary rule has them. */
+static void http_rule_opens(uint32_t tag, struct rule *opens)
+{
+    const struct http_rule *rule = policy.http_rules;
+
+    while (rule->tag != tag)
+        rule++;
+    opens->protocols = 1 << PROTOCOL_TCP;
+    opens->n_ports = 0;
+    for (unsigned p = PROXY_HTTP; p <= (http_rule_covers_tls(rule) ? PROXY_TLS : PROXY_HTTP); p++)
+        for (size_t i = 0; i < policy.http_ports[p].n; i++)
+            opens->ports[opens->n_ports++] = policy.http_ports[p].ranges[i];
+}
+
+/* Does a request on this port have to pass the HTTP rules? Then *protocol is how they are read. */
+static bool http_governs(uint16_t port, enum proxy_protocol *protocol)
+{
+    for (unsigned p = PROXY_HTTP; p <= PROXY_TLS; p++)
+        for (size_t i = 0; i < policy.http_ports[p].n; i++)
+            if (port >= policy.http_ports[p].ranges[i].first && port <= policy.http_ports[p].ranges[i].last) {
+                *protocol = (enum proxy_protocol)p;
+                return policy.n_http_rules > 0 || policy.any[LIST_HTTP];
+            }
+    return false;
+}
+
+/* A rule that says more than TLS shows is an error, unless the user has said what is to become of it there. */
+static void http_check_tls(const struct http_rule *rule)
+{
+    const struct rule_text *text = &policy.texts[rule->tag];
+    unsigned port = policy.http_ports[PROXY_TLS].ranges[0].first;
+
+    if (rule->path.len > 0 && !policy.http_host_only &&
+        (policy.http_ports[PROXY_TLS].given || !policy.http_ports[PROXY_HTTP].given))
+        die("%s '%.*s': on TLS ports (%u) no path can be known; the host alone, --http-tls-host-only to have the host "
+            "alone decide there, or --http-port without --tls-port to have this rule for HTTP alone would be right",
+            list_options[rule->list], (int)text->text.len, text->text.p, port);
+    if (!slice_is(rule->method, "*") && http_rule_covers_tls(rule) && !settings.quiet)
+        say("%s '%.*s': on TLS ports (%u) no method can be known: the host alone decides there",
+            list_options[rule->list], (int)text->text.len, text->text.p, port);
+}
+
+/* After the last option: what HTTP rules open by themselves. Names are opened when they are resolved. */
+static void policy_open_http(void)
+{
+    static const uint16_t usual[] = {[PROXY_HTTP] = 80, [PROXY_TLS] = 443};
+    static struct rule opens;
+    enum proxy_protocol protocol;
+
+    for (unsigned p = PROXY_HTTP; p <= PROXY_TLS; p++)
+        if (!policy.http_ports[p].given)
+            policy.http_ports[p] = (struct http_ports){.ranges = {{usual[p], usual[p]}}, .n = 1};
+    for (size_t i = 0; i < policy.http_ports[PROXY_TLS].n && policy.n_http_rules > 0; i++)
+        for (unsigned port = policy.http_ports[PROXY_TLS].ranges[i].first;
+             port <= policy.http_ports[PROXY_TLS].ranges[i].last; port++)
+            if (http_governs((uint16_t)port, &protocol) && protocol == PROXY_HTTP)
+                die("--tls-port %u: --http-port has it, too; different ports would be right", port);
+    for (size_t i = 0; i < policy.n_http_rules; i++) {
+        const struct http_rule *rule = &policy.http_rules[i];
+
+        http_check_tls(rule);
+        if (rule->list == LIST_HTTP_DENY)
+            continue;
+        http_rule_opens(rule->tag, &opens);
+        if (rule->kind == HOST_ADDRESS)
+            policy_add_prefix(LIST_ALLOW, &opens, ip_prefix_of(rule->addr), rule->tag);
+        if (rule->kind == HOST_ANY || rule->kind == HOST_BELOW) {
+            policy.http_any_host = true;
+            policy_add_prefix(LIST_ALLOW, &opens, (struct ip_prefix){{0, 0, 4}, 0}, rule->tag);
+            policy_add_prefix(LIST_ALLOW, &opens, (struct ip_prefix){{0, 0, 6}, 0}, rule->tag);
+        }
+    }
+    policy.any[LIST_ALLOW] = policy.any[LIST_ALLOW] || policy.any[LIST_HTTP];
+    /* Where rules only deny, any other host is as if a rule named it. */
+    policy.http_any_host = policy.http_any_host || (policy.any[LIST_HTTP_DENY] && !policy.any[LIST_HTTP]);
+}
+
+static struct growing hosts_known; /* the hosts file that names are looked up in first; lives to exit */
+
 /* Look up all names that rules use, at once, and give the rules their addresses. All that fail are said before we
  * end. */
 static void policy_resolve(void)
 {
     static struct rule rule;
-    struct growing hosts = {.p = NULL};
     bool failed = false;
 
-    if (policy.n_names == 0)
+    if (policy.n_names == 0 && !policy.http_any_host)
         return;
     if (policy.resolvconf.n_servers == 0) {
         resolvconf_init(&policy.resolvconf);
         resolvconf_read(&policy.resolvconf, "/etc/resolv.conf");
     }
-    int result = hosts_load(&hosts, NULL, policy.hosts ? policy.hosts : "/etc/hosts");
+    int result = hosts_load(&hosts_known, NULL, policy.hosts ? policy.hosts : "/etc/hosts");
     if (result < 0 && policy.hosts != NULL)
         die("--hosts '%s': cannot read: %s; a readable hosts file would be right", policy.hosts, strerror(-result));
-    result = resolve_all(&policy.resolvconf, growing_slice(&hosts), policy.names, policy.n_names);
+    result = resolve_all(&policy.resolvconf, growing_slice(&hosts_known), policy.names, policy.n_names);
     if (result < 0)
         die("cannot look up names: %s", strerror(-result));
     for (size_t i = 0; i < policy.n_names; i++) {
@@ -693,12 +895,15 @@ static void policy_resolve(void)
         const struct rule_text *text = &policy.texts[policy.named[i].tag];
         const struct resolve_name *name = &policy.names[policy.named[i].name];
 
-        rule_parse(text->text, text->list, &rule);
+        if (text->list == LIST_HTTP)
+            http_rule_opens(policy.named[i].tag, &rule);
+        else
+            rule_parse(text->text, text->list, &rule);
         for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
             for (size_t a = 0; a < name->families[f].n; a++) {
                 struct ip_addr addr = name->families[f].addrs[a];
 
-                policy_add_prefix(text->list, &rule, ip_prefix_of(addr), policy.named[i].tag);
+                policy_add_prefix(LIST_ALLOW, &rule, ip_prefix_of(addr), policy.named[i].tag);
             }
     }
 }
@@ -796,6 +1001,44 @@ static void set_allow_bind(const char *value)
 static void set_deny_bind(const char *value)
 {
     set_rule(LIST_BIND_DENY, value);
+}
+
+static void set_http_allow(const char *value)
+{
+    set_rule(LIST_HTTP, value);
+}
+
+static void set_http_deny(const char *value)
+{
+    set_rule(LIST_HTTP_DENY, value);
+}
+
+static void set_http_ports(const char *option, enum proxy_protocol protocol, const char *value)
+{
+    static struct rule rule;
+    struct http_ports *ports = &policy.http_ports[protocol];
+
+    rule.n_ports = 0;
+    rule_error error = rule_parse_ports(slice_of(value), false, &rule);
+    if (error == NULL && rule.n_ports == 0)
+        error = "all ports can't be meant; 80,8080 or 8000-8010 would be right";
+    if (error == NULL && ports->n + rule.n_ports > HTTP_PORTS_MAX)
+        error = "one too many; at most 32 would be right";
+    if (error != NULL)
+        die("%s '%s': %s", option, value, error);
+    ports->given = true;
+    memcpy(ports->ranges + ports->n, rule.ports, rule.n_ports * sizeof *rule.ports);
+    ports->n += rule.n_ports;
+}
+
+static void set_http_port(const char *value)
+{
+    set_http_ports("--http-port", PROXY_HTTP, value);
+}
+
+static void set_tls_port(const char *value)
+{
+    set_http_ports("--tls-port", PROXY_TLS, value);
 }
 
 static void set_resolver(const char *value)
@@ -994,6 +1237,12 @@ static const struct option {
      "refuse a destination; wins over --net-allow. Alone: all others are permitted"},
     {"--net-allow-bind", "PORTS", set_allow_bind, NULL, "permit to listen: [tcp://|udp://][ADDRESS:]PORTS, or @FILE"},
     {"--net-deny-bind", "PORTS", set_deny_bind, NULL, "refuse it; wins over --net-allow-bind"},
+    {"--http-allow", "RULE", set_http_allow, NULL,
+     "permit requests and their destination: 'METHOD HOST[/PATH]', where * stands for any, or @FILE"},
+    {"--http-deny", "RULE", set_http_deny, NULL, "refuse requests; wins over --http-allow"},
+    {"--http-port", "PORTS", set_http_port, NULL, "the ports where HTTP rules see requests (80)"},
+    {"--tls-port", "PORTS", set_tls_port, NULL, "the ports where they see names of TLS connections (443)"},
+    {"--http-tls-host-only", NULL, NULL, &policy.http_host_only, "on TLS ports the host of a rule decides alone"},
     {"--resolver", "SERVER", set_resolver, NULL, "ask this nameserver, IP[:port], not those of /etc/resolv.conf"},
     {"--hosts", "FILE", set_hosts, NULL, "look names up here first, not in /etc/hosts"},
     {"--no-private", NULL, NULL, &policy.no_private, "drop private addresses that DNS gives for a name"},
@@ -1166,11 +1415,12 @@ enum __attribute__((packed)) call {
     CALL_PRLIMIT,
     CALL_SCHEDULE,
     CALL_SIGNAL,
+    CALL_GETPEERNAME,
 };
 
 static const char *const call_names[] = {
     "",           "connect", "bind",    "listen",   "sendto", "sendmsg", "sendmmsg", "socket",
-    "setsockopt", "open",    "prlimit", "schedule", "signal",
+    "setsockopt", "open",    "prlimit", "schedule", "signal", "getpeername",
 };
 
 /* When a row is part of the filter. */
@@ -1180,6 +1430,7 @@ enum __attribute__((packed)) when {
     WHEN_ICMP,
     WHEN_SENDS,         /* sends are looked at */
     WHEN_HOSTS,         /* opens are */
+    WHEN_HTTP,          /* connections go to the proxy */
     WHEN_UNSTEERED,
     WHEN_UNSCOPED,      /* Landlock doesn't hold signals back */
     WHEN_UNPRIVILEGED,  /* we have no CAP_SYS_PTRACE */
@@ -1292,6 +1543,8 @@ static const struct trap {
     REFUSED_OPTION(WHEN_UNSTEERED, SOL_IPV6, IPV6_PKTINFO, "IPV6_PKTINFO"),
     TRAP(NR_setsockopt, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT_OPTION)),
     TRAP(NR_setsockopt, CALL_NONE, WHEN_SENDS, FAILS(EOPNOTSUPP), IS(1, SOL_SOCKET), IS(2, KERNEL_SO_ZEROCOPY)),
+
+    TRAP(NR_getpeername, CALL_GETPEERNAME, WHEN_HTTP, ASKED, {0}),
 
     /* What could read /etc/hosts: no writing, creating, directory or O_PATH. */
     TRAP(NR_open, CALL_OPEN, WHEN_HOSTS, ASKED, READS_A_FILE(1)),
@@ -1430,6 +1683,8 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return policy.open[PROTOCOL_ICMP];
     case WHEN_SENDS:
         return policy.traps_sends;
+    case WHEN_HTTP:
+        return policy.n_http_rules > 0 || policy.any[LIST_HTTP];
     case WHEN_HOSTS:
         return policy.n_names > 0 && !settings.no_hosts;
     case WHEN_UNSTEERED:
@@ -1501,6 +1756,7 @@ struct event {
     char subject[EVENT_TEXT];     /* tcp 10.0.0.1:443 */
     char protocol[64], address[EVENT_TEXT];
     unsigned port;
+    char method[HTTP_METHOD_MAX + 1], host[HTTP_HOST_MAX + 1], path[PROXY_PATH_MAX]; /* of a request */
     enum verdict verdict;
     char rule[EVENT_TEXT];        /* the one that decided, as an option */
     char allow[EVENT_TEXT];       /* what would permit it, as an option */
@@ -1522,12 +1778,20 @@ static void event_tell_json(const struct event *event, pid_t pid, const char *na
         text_add_json(&line, event->address);
         text_add(&line, ",\"port\":%u", event->port);
     }
-    text_add(&line, ",\"verdict\":\"%s\",\"rule\":", event->verdict == VERDICT_ALLOW ? "allowed" : "denied");
+    const struct {
+        const char *name, *value;
+    } of_request[] = {{"method", event->method}, {"host", event->host}, {"path", event->path}};
+    for (size_t i = 0; i < ARRAY_LEN(of_request); i++)
+        if (of_request[i].value[0] != 0) {
+            text_add(&line, ",\"%s\":", of_request[i].name);
+            text_add_json(&line, of_request[i].value);
+        }
+    text_add(&line, ",\"verdict\":\"%s\",\"rule\":", event->verdict == VERDICT_DENY ? "denied" : "allowed");
     if (event->rule[0] != 0)
         text_add_json(&line, event->rule);
     else
         text_add(&line, "null");
-    if (event->verdict != VERDICT_ALLOW && event->allow[0] != 0) {
+    if (event->verdict == VERDICT_DENY && event->allow[0] != 0) {
         text_add(&line, ",\"allow\":");
         text_add_json(&line, event->allow);
     }
@@ -1652,7 +1916,10 @@ static struct supervisor {
     struct closer closer;
     int hosts;      /* a sealed memfd: what /etc/hosts is inside; -1: the real one */
     int real_hosts; /* O_PATH, of the command's root; keeps its directory entries cached */
-} here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1}};
+    struct helper proxy, lookups;
+    struct hold holds[2]; /* where connects wait that go to the proxy: IPv4's, IPv6's */
+} here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1},
+          .proxy = {.channel = -1}, .lookups = {.channel = -1}, .holds = {{.filtered = -1}, {.filtered = -1}}};
 
 static struct pintable made_sockets; /* the sockets that we made, where we have to */
 
@@ -2066,8 +2333,10 @@ static struct decision decide(const struct destination *to)
         return decision;
     if (policy.any[LIST_ALLOW])
         decision.rule = policy_find(LIST_ALLOW, to->protocol, to->addr, to->port);
+    enum proxy_protocol protocol;
     if (decision.rule >= 0 || (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY]))
-        decision.verdict = VERDICT_ALLOW;
+        decision.verdict = to->protocol == PROTOCOL_TCP && http_governs(to->port, &protocol) ? VERDICT_REDIRECT
+                                                                                            : VERDICT_ALLOW;
     return decision;
 }
 
@@ -2120,7 +2389,9 @@ static void event_name_rule(struct event *event, int64_t rule)
     if (rule < 0)
         return;
     const struct rule_text *text = &policy.texts[rule];
-    snprintf(event->rule, sizeof event->rule, "%s %.*s", list_options[text->list], (int)text->text.len, text->text.p);
+    const char *quote = text->list == LIST_HTTP || text->list == LIST_HTTP_DENY ? "'" : "";
+    snprintf(event->rule, sizeof event->rule, "%s %s%.*s%s", list_options[text->list], quote, (int)text->text.len,
+             text->text.p, quote);
 }
 
 /* What there is to say of a destination, a bind or a listen. */
@@ -2180,6 +2451,231 @@ static void tell_refused(const struct request *r, const char *subject, const cha
     snprintf(event.subject, sizeof event.subject, "%s", subject);
     snprintf(event.allow, sizeof event.allow, "%s", allow);
     event_tell(&event, r->tid);
+}
+
+/* ---- HTTP: what a request may do (in the proxy) ---- */
+
+/* Where a request's host leads, on a connection to a given destination. */
+enum http_way {
+    WAY_NONE,     /* it isn't that destination's name, nor one that a wildcard could cover */
+    WAY_ORIGINAL, /* to the destination: it is its address or a name that has it */
+    WAY_NAME,     /* to an address of the host, if a wildcard covers it */
+};
+
+/* Why a request was refused: what a report's result says. */
+enum http_reason { REASON_RULES, REASON_FOREIGN, REASON_MALFORMED, REASON_NAMELESS };
+
+static bool addr_is(struct ip_addr a, struct ip_addr b)
+{
+    return a.version == b.version && a.hi == b.hi && a.lo == b.lo;
+}
+
+/* What the policy's names have: is this one of them? Then `has`, whether the address is among its own. */
+static const struct resolve_name *http_name_find(struct slice host, struct ip_addr addr, bool *has)
+{
+    *has = false;
+    for (size_t i = 0; i < policy.n_names; i++) {
+        const struct resolve_name *name = &policy.names[i];
+
+        if (!hosts_name_equal(name->name, host))
+            continue;
+        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+            for (size_t a = 0; a < name->families[f].n; a++)
+                *has = *has || addr_is(name->families[f].addrs[a], addr);
+        return name;
+    }
+    return NULL;
+}
+
+static enum http_way http_way(struct slice host, const struct ip_addr *literal, struct ip_addr addr)
+{
+    bool has;
+
+    if (literal != NULL)
+        return addr_is(*literal, addr) ? WAY_ORIGINAL : WAY_NONE;
+    http_name_find(host, addr, &has);
+    return has ? WAY_ORIGINAL : policy.http_any_host ? WAY_NAME : WAY_NONE;
+}
+
+static bool http_rule_has_host(const struct http_rule *rule, struct slice host, const struct ip_addr *literal)
+{
+    size_t dot = host.len - rule->host.len - 1;
+
+    switch (rule->kind) {
+    case HOST_ANY:
+        return true;
+    case HOST_ADDRESS:
+        return literal != NULL && addr_is(rule->addr, *literal);
+    case HOST_NAME:
+        return literal == NULL && hosts_name_equal(rule->host, host);
+    case HOST_BELOW:
+        return literal == NULL && host.len > rule->host.len + 1 && host.p[dot] == '.' &&
+               hosts_name_equal((struct slice){host.p + dot + 1, rule->host.len}, rule->host);
+    }
+    return false;
+}
+
+/* Methods are told apart by case, but what is denied is so in any. */
+static bool http_rule_has_request(const struct http_rule *rule, struct slice method, struct slice path)
+{
+    bool any = slice_is(rule->method, "*"), denies = rule->list == LIST_HTTP_DENY;
+    bool same = rule->method.len == method.len && (denies ? strncasecmp(rule->method.p, method.p, method.len)
+                                                          : memcmp(rule->method.p, method.p, method.len)) == 0;
+
+    return (any || same) && (rule->path.len == 0 || urlpath_matches(rule->path, path));
+}
+
+/* What the HTTP rules say of a request, or (tls) of a connection of which only the host is known. */
+static struct decision http_decide(struct slice method, struct slice host, struct slice path, bool tls,
+                                   struct ip_addr addr, enum http_way *way)
+{
+    struct decision decision = {VERDICT_DENY, 0, -1};
+    struct ip_addr parsed;
+    const struct ip_addr *literal = NULL;
+
+    if (ip_addr_parse(host, &parsed) == 0) {
+        parsed = ip_addr_canonical(parsed);
+        literal = &parsed;
+    }
+    *way = http_way(host, literal, addr);
+    for (size_t i = 0; i < policy.n_http_rules; i++) {
+        const struct http_rule *rule = &policy.http_rules[i];
+        bool denies = rule->list == LIST_HTTP_DENY, exact = rule->kind == HOST_NAME || rule->kind == HOST_ADDRESS;
+
+        if (!http_rule_has_host(rule, host, literal) || !(tls || http_rule_has_request(rule, method, path)))
+            continue;
+        if (denies)
+            return (struct decision){VERDICT_DENY, 0, rule->tag};
+        if (decision.rule < 0 && !(tls && !http_rule_covers_tls(rule)) &&
+            (*way == WAY_ORIGINAL || (*way == WAY_NAME && !exact)))
+            decision = (struct decision){VERDICT_ALLOW, 0, rule->tag};
+    }
+    if (!policy.any[LIST_HTTP] && *way != WAY_NONE)
+        decision.verdict = VERDICT_ALLOW;
+    return decision;
+}
+
+static void http_copy(char *to, size_t room, struct slice text)
+{
+    size_t n = text.len < room ? text.len : room - 1;
+
+    if (n > 0)
+        memcpy(to, text.p, n);
+    to[n] = 0;
+}
+
+/* The rule that would allow a request, as an option. */
+static void http_format_rule(char *to, size_t room, const struct proxy_message *m)
+{
+    if (m->protocol == PROXY_TLS)
+        snprintf(to, room, "--http-allow '* %s'", m->host);
+    else
+        snprintf(to, room, "--http-allow '%s %s%s'", m->method, m->host, m->path);
+}
+
+/* A line for who is refused. */
+static void http_format_refusal(char *to, size_t room, const struct proxy_message *m)
+{
+    char rule[PROXY_TEXT_MAX / 2], at[IP_ENDPOINT_MAX];
+
+    http_format_rule(rule, sizeof rule, m);
+    ip_endpoint_format(at, sizeof at, m->addr, m->port);
+    switch ((enum http_reason)m->result) {
+    case REASON_MALFORMED:
+    case REASON_NAMELESS:
+        snprintf(to, room, "sandlock: malformed request");
+        return;
+    case REASON_FOREIGN:
+        snprintf(to, room, "sandlock: denied: %s is no name of %s here; %s", m->host, at, rule);
+        return;
+    case REASON_RULES:
+        break;
+    }
+    if (m->rule >= 0)
+        snprintf(to, room, "sandlock: denied by %s '%.*s'", list_options[policy.texts[m->rule].list],
+                 (int)policy.texts[m->rule].text.len, policy.texts[m->rule].text.p);
+    else
+        snprintf(to, room, "sandlock: denied: allow it with %s", rule);
+}
+
+/* Where a host leads that some rule permits requests to; WAY_NONE: none does. */
+static enum http_way http_may_reach(struct slice host, struct ip_addr addr)
+{
+    struct ip_addr parsed;
+    const struct ip_addr *literal = NULL;
+
+    if (ip_addr_parse(host, &parsed) == 0) {
+        parsed = ip_addr_canonical(parsed);
+        literal = &parsed;
+    }
+    enum http_way way = http_way(host, literal, addr);
+    if (!policy.any[LIST_HTTP])
+        return way;
+    for (size_t i = 0; i < policy.n_http_rules; i++)
+        if (policy.http_rules[i].list == LIST_HTTP && http_rule_has_host(&policy.http_rules[i], host, literal) &&
+            (way == WAY_ORIGINAL || policy.http_rules[i].kind == HOST_ANY || policy.http_rules[i].kind == HOST_BELOW))
+            return way;
+    return WAY_NONE;
+}
+
+/* The proxy's question: may this go? */
+static void http_judge(const struct proxy_conn *c, const struct proxy_question *q, struct proxy_answer *answer)
+{
+    struct proxy_message report = {.kind = PROXY_REPORT, .protocol = c->protocol, .addr = c->addr, .port = c->port,
+                                   .tid = c->tid, .rule = -1, .denied = true};
+    bool known = q->kind == PROXY_REQUEST || q->kind == PROXY_HELLO;
+    enum http_way way = WAY_NONE;
+
+    http_copy(report.method, sizeof report.method, q->method);
+    http_copy(report.host, sizeof report.host, q->host);
+    http_copy(report.path, sizeof report.path, q->path);
+    if (known) {
+        struct decision decision = http_decide(q->method, q->host, q->path, q->kind == PROXY_HELLO, c->addr, &way);
+
+        report.rule = decision.rule;
+        report.denied = decision.verdict == VERDICT_DENY || (q->port != 0 && q->port != c->port);
+    }
+    report.result = q->kind == PROXY_MALFORMED ? REASON_MALFORMED : q->kind == PROXY_NAMELESS ? REASON_NAMELESS
+                    : way == WAY_NONE && report.rule < 0 ? REASON_FOREIGN : REASON_RULES;
+    answer->what = report.denied ? PROXY_REFUSED : way == WAY_ORIGINAL ? PROXY_PASSES : PROXY_LOOKS_UP;
+    answer->alert = report.result == REASON_RULES ? TLS_ACCESS_DENIED : TLS_UNRECOGNIZED_NAME;
+    http_format_refusal(answer->text, sizeof answer->text, &report);
+    if (report.denied || settings.log_allowed)
+        proxy_send(proxy.channel, &report, NULL, 0, 0);
+}
+
+/* ---- HTTP: the proxy's own side ---- */
+
+/* All that the proxy calls: it opens nothing, connects nowhere, and sees no process. */
+static const enum syscall_number proxy_calls[] = {
+    NR_brk, NR_clock_gettime, NR_close, NR_epoll_ctl, NR_epoll_pwait, NR_epoll_wait, NR_exit_group, NR_fcntl,
+    NR_madvise, NR_mmap, NR_mremap, NR_munmap, NR_pipe2, NR_recvfrom, NR_recvmsg, NR_restart_syscall, NR_sendmsg,
+    NR_sendto, NR_shutdown, NR_splice,
+};
+
+/* Descriptors for ten thousand waiting calls, where the hard limit has them; the command's own limit stays. */
+static void own_raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < OUR_DESCRIPTORS ? limit.rlim_max : OUR_DESCRIPTORS;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void http_proxy_run(void)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    own_raise_limit();
+    proxy.channel = HELPER_CHANNEL;
+    proxy.judge = http_judge;
+    proxy.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (proxy.epoll < 0 || epoll_ctl(proxy.epoll, EPOLL_CTL_ADD, proxy.channel, &event) < 0 ||
+        helper_confine(proxy_calls, ARRAY_LEN(proxy_calls)) < 0)
+        return;
+    proxy_run();
 }
 
 /* ---- execute: on our own copy and our own pin ---- */
@@ -2474,6 +2970,252 @@ static struct outcome execute_send(struct request *r)
     return outcome;
 }
 
+/* ---- HTTP: connections to the proxy ---- */
+
+/* Where sockets that were led to the proxy were meant to go. */
+static struct origins origins;
+
+/* A connection to a server that is under way: of a program that connects, or of a request that was permitted. */
+struct dial {
+    enum { DIAL_FREE, DIAL_LOOKUP, DIAL_CONNECT, DIAL_HANDOVER } state;
+    uint32_t age;    /* tells a late answer from one for this dial */
+    int server;      /* owned; -1: none */
+    int waiting;     /* the program's socket, at the hold, ours too; -1: it is a request's, with serial */
+    int client;      /* its other end, once it is there; owned */
+    uint64_t cookie; /* of the waiting socket */
+    sa_family_t family;
+    struct hold *hold;
+    struct destination to;
+    struct ip_addr local; /* that the program bound; version 0: none */
+    pid_t tid;
+    uint64_t serial;
+    enum proxy_protocol protocol;
+    struct ip_addr addrs[LOOKUP_ADDRS]; /* to be tried, in this order */
+    size_t n, next;
+};
+
+static struct dial dials[DIALS_MAX];
+static size_t n_dials_used;    /* at most so far */
+static size_t n_dials_waiting; /* for room in the channel */
+
+static struct dial *dial_new(void)
+{
+    size_t i = 0;
+
+    while (i < n_dials_used && dials[i].state != DIAL_FREE)
+        i++;
+    if (i == DIALS_MAX)
+        return NULL;
+    n_dials_used += i == n_dials_used;
+    dials[i] = (struct dial){.age = dials[i].age + 1, .server = -1, .waiting = -1, .client = -1};
+    return &dials[i];
+}
+
+static void dial_end(struct dial *dial)
+{
+    if (dial->server >= 0)
+        close(dial->server);
+    if (dial->client >= 0)
+        close(dial->client);
+    if (dial->waiting >= 0)
+        release(dial->waiting, (struct socket_kind){dial->family, IPPROTO_TCP, 0});
+    n_dials_waiting -= dial->state == DIAL_HANDOVER;
+    dial->state = DIAL_FREE;
+}
+
+/* Begin to connect to dial->to. 0; -EINPROGRESS; -errno. The result of one under way is asked for in the same way. */
+static int dial_connect(struct dial *dial)
+{
+    sa_family_t family = dial->to.addr.version == 4 ? AF_INET : AF_INET6;
+    struct sockaddr_storage at;
+    int on = 1;
+
+    if (dial->server < 0) {
+        dial->server = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        setsockopt(dial->server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        socklen_t len = ip_addr_to_sockaddr(dial->local, 0, family, &at);
+        if (dial->local.version == dial->to.addr.version && bind(dial->server, (struct sockaddr *)&at, len) < 0)
+            return -errno;
+        len = ip_addr_to_sockaddr(dial->to.addr, dial->to.port, family, &at);
+        int result = sys_result(connect(dial->server, (struct sockaddr *)&at, len));
+        if (result != -EINPROGRESS)
+            return result;
+    }
+    socklen_t len = ip_addr_to_sockaddr(dial->to.addr, dial->to.port, family, &at);
+    int result = sys_result(connect(dial->server, (struct sockaddr *)&at, len)); /* on loopback it is there already */
+    return result == -EALREADY ? -EINPROGRESS : result == -EISCONN ? 0 : result;
+}
+
+/* Tell the proxy what it has. 0; -EAGAIN; -errno. */
+static int dial_hand_over(struct dial *dial)
+{
+    struct proxy_message message = {.kind = dial->waiting >= 0 ? PROXY_CONNECTION : PROXY_DIALLED,
+                                    .serial = dial->serial, .protocol = dial->protocol, .addr = dial->to.addr,
+                                    .port = dial->to.port, .tid = dial->tid};
+    int fds[2], n = 0;
+
+    if (dial->client >= 0)
+        fds[n++] = dial->client;
+    if (dial->server >= 0)
+        fds[n++] = dial->server;
+    return proxy_send(here.proxy.channel, &message, fds, (size_t)n, MSG_DONTWAIT);
+}
+
+/* Watch the channel to the proxy; `waiting`: for room in it, too. */
+static void proxy_watch_channel(bool waiting, int operation)
+{
+    struct epoll_event event = {.events = waiting ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.u64 = EVENT_PROXY};
+
+    epoll_ctl(here.epoll, operation, here.proxy.channel, &event);
+}
+
+/* The server is there (or comes later, by its name): establish the program's connection, and hand both over. */
+static int dial_complete(struct dial *dial)
+{
+    if (dial->waiting >= 0 && dial->client < 0) {
+        dial->client = hold_meet(dial->hold, dial->waiting);
+        if (dial->client < 0)
+            return dial->client; /* the program has let it go */
+    }
+    int result = dial_hand_over(dial);
+    if (result == -EAGAIN || result == -ETOOMANYREFS) {
+        n_dials_waiting += dial->state != DIAL_HANDOVER;
+        dial->state = DIAL_HANDOVER;
+        proxy_watch_channel(true, EPOLL_CTL_MOD);
+        return 0;
+    }
+    dial_end(dial);
+    return 0;
+}
+
+static void dial_watch(struct dial *dial, int operation)
+{
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = EVENT_DIAL + (uint64_t)(dial - dials)};
+
+    epoll_ctl(here.epoll, operation, dial->server, &event);
+}
+
+/* Is this a destination that a rule names otherwise than by a wildcard? Then it is dialled before the program's
+ * connect has its result; behind a wildcard it is the request that says where to. */
+static bool redirect_dials_first(const struct destination *to)
+{
+    bool has = !policy.http_any_host;
+
+    for (size_t i = 0; i < policy.n_names && !has; i++)
+        http_name_find(policy.names[i].name, to->addr, &has);
+    for (size_t i = 0; i < policy.n_http_rules && !has; i++)
+        has = policy.http_rules[i].kind == HOST_ADDRESS && addr_is(policy.http_rules[i].addr, to->addr);
+    return has;
+}
+
+/* Begin a dial for a socket that waits at a hold. 0: it is connected; -EINPROGRESS; -errno. */
+static int redirect_dial(const struct request *r, struct hold *hold, struct ip_addr local)
+{
+    struct dial *dial = dial_new();
+
+    if (dial == NULL)
+        return -ENOBUFS;
+    dial->state = DIAL_CONNECT;
+    dial->waiting = fcntl(r->pin, F_DUPFD_CLOEXEC, 0);
+    dial->cookie = pin_cookie(r->pin);
+    dial->family = (sa_family_t)r->kind.domain;
+    dial->hold = hold;
+    dial->to = r->to;
+    dial->local = local;
+    dial->tid = r->tid;
+    http_governs(r->to.port, &dial->protocol);
+    int result = dial->waiting < 0 ? -ENOBUFS : redirect_dials_first(&r->to) ? dial_connect(dial) : 0;
+    if (result == -EINPROGRESS)
+        dial_watch(dial, EPOLL_CTL_ADD);
+    if (result == 0)
+        result = dial_complete(dial);
+    if (result < 0 && result != -EINPROGRESS)
+        dial_end(dial);
+    return result;
+}
+
+/* The socket connects anew: what was under way for it isn't any more. */
+static void redirect_forget(uint64_t cookie)
+{
+    for (size_t i = 0; i < n_dials_used; i++)
+        if (dials[i].state != DIAL_FREE && dials[i].waiting >= 0 && dials[i].cookie == cookie)
+            dial_end(&dials[i]);
+}
+
+/* A permitted connect that the HTTP rules govern: the socket waits at a hold, until the proxy has the other end. */
+static struct outcome redirect(struct request *r)
+{
+    struct hold *hold = &here.holds[r->to.addr.version == 6 && here.holds[1].filtered >= 0];
+    bool blocks = pin_blocks(r->pin);
+    union address bound;
+    struct ip_addr local;
+    socklen_t len = sizeof bound;
+    uint16_t port;
+
+    if (here.proxy.channel < 0)
+        return outcome_reply(-ECONNREFUSED);
+    if (getsockname(r->pin, &bound.any, &len) < 0 || ip_addr_from_sockaddr(&bound, &local, &port) < 0 ||
+        ip_addr_is_unspecified(local))
+        local = (struct ip_addr){0, 0, 0};
+    r->address_len = ip_addr_to_sockaddr(hold->addr, hold->port, (sa_family_t)r->kind.domain, &r->address.storage);
+    if (blocks)
+        pin_set_blocking(r->pin, false);
+    int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
+    if (result == -EINPROGRESS) {
+        redirect_forget(pin_cookie(r->pin));
+        origins_note(&origins, pin_cookie(r->pin), r->to.addr, r->to.port);
+        result = redirect_dial(r, hold, local);
+        if (result < 0 && result != -EINPROGRESS)
+            hold_cancel(r->pin);
+        else if (result == 0)
+            result = blocks ? sys_result(connect(r->pin, &r->address.any, r->address_len)) : -EINPROGRESS;
+    } else {
+        r->joined = result == -EALREADY;
+    }
+    if (blocks)
+        pin_set_blocking(r->pin, true);
+    if (blocks && (result == -EINPROGRESS || result == -EALREADY))
+        return (struct outcome){PEND, 0};
+    return outcome_reply(result);
+}
+
+/* Answer a call with an address, as getsockname(2) and getpeername(2) do: argument 1 is where it goes, 2 where its length
+ * is. 0 or -errno. */
+static int reply_address(const struct request *r, struct ip_addr addr, uint16_t port)
+{
+    union address address;
+    int32_t room, len = (int32_t)ip_addr_to_sockaddr(addr, port, (sa_family_t)r->kind.domain, &address.storage);
+    int result = child_read(r->tid, r->args[2], &room, sizeof room);
+
+    if (result < 0 || room < 0)
+        return result < 0 ? result : -EINVAL;
+    struct iovec local[2] = {{&address, (size_t)(room < len ? room : len)}, {&len, sizeof len}};
+    const struct iovec remote[2] = {{(void *)(uintptr_t)r->args[1], local[0].iov_len},
+                                    {(void *)(uintptr_t)r->args[2], sizeof len}};
+    size_t skip = local[0].iov_len == 0;
+    ssize_t written = child_writev(r->tid, local + skip, 2 - skip, remote + skip, 2 - skip);
+    return written == (ssize_t)(local[0].iov_len + sizeof len) ? 0 : -EFAULT;
+}
+
+/* getpeername: a socket that was led to the proxy has the peer that it asked for; any other, the kernel's answer. */
+static struct outcome call_getpeername(struct request *r)
+{
+    union address peer;
+    struct ip_addr addr;
+    socklen_t len = sizeof peer;
+    uint16_t port;
+    bool held = parse_pin(r) == 0 && pin_kind(r->pin, &r->kind) == 0 && socket_is(r->kind, IPPROTO_TCP) &&
+                getpeername(r->pin, &peer.any, &len) == 0 && ip_addr_from_sockaddr(&peer, &addr, &port) == 0 &&
+                (hold_has(&here.holds[0], addr, port) || hold_has(&here.holds[1], addr, port));
+    const struct origin *origin = held ? origins_find(&origins, pin_cookie(r->pin)) : NULL;
+
+    if (origin == NULL)
+        return (struct outcome){CONTINUE, 0};
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    return outcome_reply(reply_address(r, origin->addr, origin->port));
+}
+
 /* ---- the calls ---- */
 
 /* May the kernel carry this call out itself? Only where it can't touch an IP socket, nor follow a destination, whatever
@@ -2591,7 +3333,15 @@ static struct outcome call_connect(struct request *r)
     if (decision.verdict == VERDICT_DENY && socket_is(r->kind, IPPROTO_UDP) && is_probed_address(r))
         return outcome_reply(0); /* musl's probe; the socket stays unconnected */
     tell_destination(r, &r->to, decision);
-    return decision.verdict == VERDICT_ALLOW ? execute_connect(r) : outcome_reply(-decision.error);
+    switch (decision.verdict) {
+    case VERDICT_ALLOW:
+        return execute_connect(r);
+    case VERDICT_REDIRECT:
+        return redirect(r);
+    case VERDICT_DENY:
+        break;
+    }
+    return outcome_reply(-decision.error);
 }
 
 static struct outcome call_bind(struct request *r)
@@ -2812,6 +3562,13 @@ static struct outcome call_open(struct request *r)
     return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, flags & O_CLOEXEC));
 }
 
+/* A process of our own, or (a name's look-up) one of its. */
+static bool is_helper(pid_t pid)
+{
+    return pid == here.closer.pid || pid == here.proxy.pid || pid == here.lookups.pid ||
+           (here.lookups.pid > 0 && process_descends(pid, here.lookups.pid));
+}
+
 /* Calls on other processes: their limits never, how they are scheduled and signalled within the sandbox only. All that
  * counts is in registers: the kernel sees what we see. A process group may hold strangers. */
 static struct outcome call_on_others(struct request *r)
@@ -2824,10 +3581,10 @@ static struct outcome call_on_others(struct request *r)
 
     process_status_read(r->tid, &status);
     bool self = pid == r->tid || pid == status.leader || (by_kind && pid == 0);
-    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && pid != here.closer.pid &&
-                           process_descends(pid, getpid()));
+    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && !is_helper(pid) && process_descends(pid, getpid()));
     pid_t led = pid == 0 ? getpgid(status.leader) : -pid; /* a group that a process of ours leads holds no stranger */
-    bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && process_descends(led, getpid());
+    bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && !is_helper(led) &&
+                 process_descends(led, getpid());
     if ((inside && !(by_kind && (int)r->args[0] != one)) || group)
         return (struct outcome){CONTINUE, 0};
     tell_refused(r, "another process", "");
@@ -2857,6 +3614,8 @@ static struct outcome call_run(struct request *r)
     case CALL_SCHEDULE:
     case CALL_SIGNAL:
         return call_on_others(r);
+    case CALL_GETPEERNAME:
+        return call_getpeername(r);
     case CALL_NONE:
         break;
     }
@@ -2879,6 +3638,7 @@ static size_t lost_arguments(enum call call)
     case CALL_SOCKET:
     case CALL_SCHEDULE:
     case CALL_SIGNAL:
+    case CALL_GETPEERNAME:
         return 3;
     case CALL_SENDMMSG:
     case CALL_OPEN:
@@ -3099,6 +3859,204 @@ static void pending_end_of(pid_t tid)
         }
 }
 
+/* ---- HTTP: dials that come to an end, and those for requests ---- */
+
+/* The server can't be had. A call that waits gets the errno; a non-blocking socket is refused, or times out by itself. */
+static void dial_fail(struct dial *dial, int error)
+{
+    struct proxy_message message = {.kind = PROXY_DIALLED, .serial = dial->serial, .result = -error};
+    bool blocks = false;
+
+    if (dial->waiting < 0) {
+        proxy_send(here.proxy.channel, &message, NULL, 0, MSG_DONTWAIT);
+        dial_end(dial);
+        return;
+    }
+    for (size_t i = 0; i < n_pending; i++)
+        blocks = blocks || pending[pending_order[i]].cookie == dial->cookie;
+    if (blocks) {
+        hold_cancel(dial->waiting);
+        pending_end_joined(dial->cookie, -error);
+    } else if (error != ETIMEDOUT) {
+        hold_refuse(dial->hold, dial->waiting, dial->family);
+    }
+    dial_end(dial);
+}
+
+/* Try a name's addresses, from the next on, as far as the policy permits them. */
+static void dial_next(struct dial *dial, int error)
+{
+    while (dial->next < dial->n) {
+        if (dial->server >= 0)
+            close(dial->server);
+        dial->server = -1;
+        dial->to.addr = dial->addrs[dial->next++];
+        int result = decide(&dial->to).verdict == VERDICT_DENY ? -EACCES : dial_connect(dial);
+        if (result == -EINPROGRESS) {
+            dial->state = DIAL_CONNECT;
+            dial_watch(dial, EPOLL_CTL_ADD);
+            return;
+        }
+        if (result == 0) {
+            dial_complete(dial);
+            return;
+        }
+        error = -result;
+    }
+    dial_fail(dial, error);
+}
+
+/* Something has become of it. */
+static void dial_event(struct dial *dial)
+{
+    if (dial->state != DIAL_CONNECT)
+        return;
+    int result = dial_connect(dial);
+    if (result == -EINPROGRESS) {
+        dial_watch(dial, EPOLL_CTL_MOD);
+        return;
+    }
+    epoll_ctl(here.epoll, EPOLL_CTL_DEL, dial->server, NULL);
+    if (result < 0) {
+        dial_next(dial, -result);
+        return;
+    }
+    result = dial_complete(dial);
+    if (result < 0)
+        dial_end(dial);
+}
+
+/* Keep an address to be tried: the original destination first. */
+static void dial_add(struct dial *dial, struct ip_addr addr)
+{
+    if (dial->n == LOOKUP_ADDRS)
+        return;
+    dial->addrs[dial->n++] = addr;
+    if (addr_is(addr, dial->to.addr)) {
+        dial->addrs[dial->n - 1] = dial->addrs[0];
+        dial->addrs[0] = addr;
+    }
+}
+
+/* A request was permitted whose server isn't there: connect to the original destination, if the host has it, or to an
+ * address of the host that we look up. That a rule covers the host is seen here once more. */
+static void dial_request(const struct proxy_message *m)
+{
+    struct slice host = {m->host, strnlen(m->host, sizeof m->host - 1)};
+    struct lookup lookup = {.n = 0};
+    struct dial *dial = dial_new();
+    enum http_way way = http_may_reach(host, m->addr);
+    bool has;
+
+    if (dial == NULL) /* the request waits until its client gives up */
+        return;
+    dial->state = DIAL_LOOKUP;
+    dial->serial = m->serial;
+    dial->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP, .addr = m->addr, .port = m->port};
+    const struct resolve_name *name = http_name_find(host, m->addr, &has);
+    if (way == WAY_NONE || !http_governs(m->port, &dial->protocol)) {
+        dial_fail(dial, EACCES);
+        return;
+    }
+    if (way == WAY_ORIGINAL)
+        dial_add(dial, m->addr);
+    for (size_t f = 0; way == WAY_NAME && name != NULL && f < RESOLVE_FAMILIES; f++)
+        for (size_t i = 0; i < name->families[f].n; i++)
+            dial_add(dial, name->families[f].addrs[i]);
+    if (dial->n > 0) {
+        dial_next(dial, EACCES);
+        return;
+    }
+    lookup.tag = (uint64_t)dial->age << 32 | (uint64_t)(dial - dials);
+    http_copy(lookup.name, sizeof lookup.name, host);
+    if (send(here.lookups.channel, &lookup, sizeof lookup, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        dial_fail(dial, EAGAIN);
+}
+
+/* A name was looked up for a request. */
+static void dial_take_lookup(void)
+{
+    struct lookup lookup;
+
+    if (recv(here.lookups.channel, &lookup, sizeof lookup, MSG_DONTWAIT) != sizeof lookup)
+        return;
+    size_t at = (uint32_t)lookup.tag;
+    struct dial *dial = at < n_dials_used ? &dials[at] : NULL;
+    if (dial == NULL || dial->state != DIAL_LOOKUP || dial->age != lookup.tag >> 32)
+        return;
+    for (size_t i = 0; i < lookup.n && i < LOOKUP_ADDRS; i++)
+        if (!(policy.no_private && !lookup.from_hosts && addr_is_private(lookup.addrs[i])))
+            dial_add(dial, lookup.addrs[i]);
+    dial_next(dial, EHOSTUNREACH);
+}
+
+/* What the proxy refused, or let pass. */
+static void proxy_report(const struct proxy_message *m)
+{
+    struct event event = {.operation = m->protocol == PROXY_TLS ? "tls" : "http", .port = m->port,
+                          .verdict = m->denied ? VERDICT_DENY : VERDICT_ALLOW};
+    char at[IP_ENDPOINT_MAX];
+
+    ip_endpoint_format(at, sizeof at, m->addr, m->port);
+    ip_addr_format(event.address, sizeof event.address, m->addr);
+    snprintf(event.protocol, sizeof event.protocol, "%s", event.operation);
+    memcpy(event.method, m->method, sizeof event.method);
+    memcpy(event.host, m->host, sizeof event.host);
+    memcpy(event.path, m->path, sizeof event.path);
+    if (m->rule >= 0 && (uint64_t)m->rule < policy.n_texts)
+        event_name_rule(&event, m->rule);
+    switch ((enum http_reason)m->result) {
+    case REASON_MALFORMED:
+        snprintf(event.subject, sizeof event.subject, "to %s, which is malformed", at);
+        break;
+    case REASON_NAMELESS:
+        snprintf(event.subject, sizeof event.subject, "to %s, which names no server", at);
+        break;
+    case REASON_FOREIGN:
+        snprintf(event.subject, sizeof event.subject, "%s%s%.50s%.40s, which isn't %s", m->method,
+                 m->method[0] ? " " : "", m->host, m->path, at);
+        break;
+    case REASON_RULES:
+        snprintf(event.subject, sizeof event.subject, "%s%s%.70s%.80s", m->method, m->method[0] ? " " : "", m->host,
+                 m->path);
+        if (m->denied && m->rule < 0)
+            http_format_rule(event.allow, sizeof event.allow, m);
+        break;
+    }
+    event_tell(&event, m->tid);
+}
+
+/* The channel to the proxy has something for us, or room. */
+static void proxy_serve(uint32_t events)
+{
+    struct proxy_message message;
+    int fds[2];
+
+    for (size_t i = 0; i < n_dials_used && n_dials_waiting > 0 && events & EPOLLOUT; i++)
+        if (dials[i].state == DIAL_HANDOVER)
+            dial_complete(&dials[i]);
+    if (events & EPOLLOUT && n_dials_waiting == 0)
+        proxy_watch_channel(false, EPOLL_CTL_MOD);
+    int result = proxy_receive(here.proxy.channel, &message, fds);
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    if (result == -EAGAIN)
+        return;
+    if (result <= 0) {
+        say("the proxy has ended: what goes through it is refused from now on");
+        epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.proxy.channel, NULL);
+        helper_end(&here.proxy);
+        return;
+    }
+    message.method[sizeof message.method - 1] = message.host[sizeof message.host - 1] = 0;
+    message.path[sizeof message.path - 1] = 0;
+    if (message.kind == PROXY_REPORT)
+        proxy_report(&message);
+    else if (message.kind == PROXY_DIAL)
+        dial_request(&message);
+}
+
 /* ---- serve: the loop ---- */
 
 static void serve_notification(void)
@@ -3238,6 +4196,12 @@ static void serve_event(const struct epoll_event *event)
         while (read(here.signals, &info, sizeof info) == sizeof info)
             if (info.ssi_signo != SIGCHLD)
                 serve_signal(&info);
+    } else if (event->data.u64 == EVENT_PROXY) {
+        proxy_serve(event->events);
+    } else if (event->data.u64 == EVENT_LOOKUPS) {
+        dial_take_lookup();
+    } else if (event->data.u64 >= EVENT_DIAL) {
+        dial_event(&dials[event->data.u64 - EVENT_DIAL]);
     } else if (pending[event->data.u64].order < n_pending) {
         pending_retry(&pending[event->data.u64]);
     }
@@ -3287,6 +4251,8 @@ static int serve(void)
     while (n_pending > 0)
         pending_end(&pending[pending_order[0]], (struct outcome){VANISHED, 0});
     closer_end(&here.closer);
+    helper_end(&here.proxy);
+    helper_end(&here.lookups);
     pin_forget(&here.pins); /* looking at /proc takes descriptors */
     if (process_end_descendants(group) < 0)
         say("there is no /proc: of what the command left behind, only its own process group was ended");
@@ -3657,17 +4623,6 @@ static void main_close_on_exec(void)
     }
 }
 
-/* Descriptors for ten thousand waiting calls, where the hard limit has them; the command's own limit stays. */
-static void main_raise_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max < OUR_DESCRIPTORS ? limit.rlim_max : OUR_DESCRIPTORS;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* --env and --clean-env: our own environment becomes the command's. */
 static void main_prepare_environment(void)
 {
@@ -3753,9 +4708,39 @@ static void main_prepare_loop(const sigset_t *signals)
         epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.listener, &listener) < 0 ||
         epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.signals, &signal_event) < 0)
         die("cannot prepare to serve: %s", strerror(errno));
+    if (here.proxy.channel >= 0)
+        proxy_watch_channel(false, EPOLL_CTL_ADD);
+    if (here.lookups.channel >= 0) {
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = EVENT_LOOKUPS};
+
+        epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.lookups.channel, &event);
+    }
     notify_stay_near(here.listener);
-    main_raise_limit();
+    own_raise_limit();
     signal(SIGPIPE, SIG_IGN);
+}
+
+static void http_lookups_run(void)
+{
+    own_confine();
+    lookups_serve(HELPER_CHANNEL, &policy.resolvconf, growing_slice(&hosts_known));
+}
+
+/* Where there are HTTP rules: the proxy, the place where connects wait for it, and who looks up its names. */
+static void main_prepare_http(void)
+{
+    static const struct ip_addr loopbacks[2] = {{0, INADDR_LOOPBACK, 4}, {0, 1, 6}};
+
+    if (policy.n_http_rules == 0 && !policy.any[LIST_HTTP])
+        return;
+    int result = hold_open(&here.holds[0], loopbacks[0]);
+    hold_open(&here.holds[1], loopbacks[1]); /* without IPv6 its sockets wait at the other */
+    if (result == 0)
+        result = helper_start(&here.proxy, http_proxy_run);
+    if (result == 0 && policy.http_any_host)
+        result = helper_start(&here.lookups, http_lookups_run);
+    if (result < 0)
+        die("cannot start the proxy for HTTP rules: %s", strerror(-result));
 }
 
 static int run_command(char **argv)
@@ -3785,6 +4770,7 @@ static int run_command(char **argv)
     main_prepare_environment();
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
     settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
+    main_prepare_http();
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads || settings.no_getfd) < 0)
         die("cannot assemble the filter: it is too long");
     c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW |
@@ -3818,11 +4804,12 @@ static bool explain_one(const struct rule *rule, enum protocol protocol)
     const struct special_range *range = policy.names_ranges ? special_find(to.addr) : NULL;
 
     event_of_destination(&event, &to, decision, false);
-    printf("%s %s", decision.verdict == VERDICT_ALLOW ? "allowed" : "denied", event.subject);
+    printf("%s %s", decision.verdict == VERDICT_DENY ? "denied" : "allowed", event.subject);
     if (range != NULL)
         printf(" (%s, %s; %s)", range->name, range->prefix, range->source);
-    printf(" by %s%s%s\n", event.rule[0] ? event.rule : "no rule", event.allow[0] ? ": allow it with " : "", event.allow);
-    return decision.verdict == VERDICT_ALLOW;
+    printf(" by %s%s%s%s\n", event.rule[0] ? event.rule : "no rule", event.allow[0] ? ": allow it with " : "",
+           event.allow, decision.verdict == VERDICT_REDIRECT ? ": each request is looked at" : "");
+    return decision.verdict != VERDICT_DENY;
 }
 
 static int explain_command(char **destinations)
@@ -3893,6 +4880,7 @@ int main(int argc, char **argv)
     if (!run && !explain && !check && !init)
         die("'%s': unknown command; run, explain and check are known, --help says more", command);
     int rest = init ? main_options_of_init(argc, argv) : options_parse(argc, argv, 2);
+    policy_open_http();
     if (!check)
         policy_resolve();
     policy_finish();

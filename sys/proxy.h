@@ -1,0 +1,673 @@
+/* proxy.h - a transparent proxy for HTTP/1 and TLS: every request and ClientHello is asked about, the rest is relayed
+ *
+ * It has one descriptor to begin with: a channel (unix(7), SOCK_SEQPACKET) by which it is handed connections, the
+ * client's end and, where it is there already, the server's. It never connects, and asks for a server by its name. What
+ * may pass is not for it to say, but for a function of its caller's. One loop; nothing in it waits. */
+#ifndef PROXY_H
+#define PROXY_H
+
+#include "base.h"
+#include "clock.h"
+#include "http.h"
+#include "proxychannel.h"
+#include "relay.h"
+#include "tls.h"
+#include "urlpath.h"
+
+#include <sys/epoll.h>
+
+enum {
+    PROXY_CONNS_MAX = 8192,
+    PROXY_EVENTS = 64,
+    PROXY_LINGER_MS = 2000, /* for the client to take a refusal, before the connection is closed */
+    PROXY_TEXT_MAX = 1024,
+};
+
+/* A body, or whatever flows in one direction. */
+struct proxy_flow {
+    struct relay relay;
+    enum http_body body;
+    struct http_chunks chunks;
+};
+
+struct proxy_conn {
+    uint64_t serial; /* its place in proxy.conns, and a number in the high half */
+    struct relay_end client, server;
+    struct proxy_flow up, down;
+    enum {
+        REQUEST_HEAD,  /* is awaited, or a ClientHello */
+        REQUEST_DIAL,  /* was permitted, and waits for its server */
+        REQUEST_BODY,  /* is on its way */
+        REQUEST_SENT,
+        REQUEST_TUNNEL, /* no requests any more: all passes, both ways */
+        REQUEST_LINGER, /* the end: what the client still sends is thrown away */
+    } request;
+    enum { RESPONSE_NONE, RESPONSE_HEAD, RESPONSE_INTERIM, RESPONSE_BODY, RESPONSE_DONE } response;
+    enum proxy_protocol protocol;
+    struct ip_addr addr; /* the original destination */
+    uint16_t port;
+    pid_t tid;
+    bool closes;   /* behind this response */
+    bool head;     /* the request's method is HEAD: */
+    bool upgrades; /* the request asks for a tunnel */
+    bool broken;   /* the client has reset it */
+    bool queued;   /* in proxy.queue */
+    bool answered; /* has a response come from this server? */
+    bool looks_up; /* what is dialled is an address of `wanted`, not the original destination */
+    char *named;   /* the name that the server was dialled by, owned; NULL: it is the original destination */
+    char *wanted;  /* the name that it is being dialled by, owned */
+    uint64_t deadline; /* of REQUEST_LINGER, in ms */
+    struct proxy_conn *next; /* in proxy.queue */
+};
+
+/* A request or a ClientHello to be judged. The slices live until the answer. */
+struct proxy_question {
+    enum { PROXY_MALFORMED, PROXY_REQUEST, PROXY_NAMELESS, PROXY_HELLO } kind;
+    struct slice method, host, path; /* host: a name or an address in any case; path: in normal form */
+    uint16_t port;                   /* that the request names; 0: none */
+};
+
+struct proxy_answer {
+    enum { PROXY_REFUSED, PROXY_PASSES, PROXY_LOOKS_UP } what; /* to the original destination, to an address of host */
+    char text[PROXY_TEXT_MAX];                                 /* why it is refused, a line for a person */
+    enum tls_alert alert;
+};
+
+static struct proxy {
+    int channel, epoll;
+    void (*judge)(const struct proxy_conn *conn, const struct proxy_question *question, struct proxy_answer *answer);
+    struct proxy_conn *conns[PROXY_CONNS_MAX];
+    struct proxy_conn *queue; /* those that have something to do */
+    size_t n_conns, n_lingering;
+    uint32_t serials;
+} proxy;
+
+/* ---- connections ---- */
+
+static void proxy_queue(struct proxy_conn *c)
+{
+    if (c->queued)
+        return;
+    c->queued = true;
+    c->next = proxy.queue;
+    proxy.queue = c;
+}
+
+/* Watch one end by edges; it is tried at once. The low bit of the tag is the side. */
+static void proxy_watch(struct proxy_conn *c, struct relay_end *end, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.u64 = (uintptr_t)c | (end == &c->server)};
+
+    *end = (struct relay_end){.fd = fd, .readable = true, .writable = true};
+    if (epoll_ctl(proxy.epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+        end->ended = true;
+}
+
+static void proxy_close_end(struct relay_end *end)
+{
+    if (end->fd >= 0)
+        close(end->fd);
+    *end = (struct relay_end){.fd = -1};
+}
+
+static void proxy_close(struct proxy_conn *c)
+{
+    proxy.conns[(uint32_t)c->serial] = NULL;
+    proxy.n_conns--;
+    proxy.n_lingering -= c->request == REQUEST_LINGER;
+    proxy_close_end(&c->client);
+    proxy_close_end(&c->server);
+    relay_drop(&c->up.relay);
+    relay_drop(&c->down.relay);
+    free(c->named);
+    free(c->wanted);
+    free(c);
+}
+
+/* A connection was handed over. */
+static void proxy_accept(const struct proxy_message *message, const int fds[2])
+{
+    size_t slot = 0;
+
+    while (slot < PROXY_CONNS_MAX && proxy.conns[slot] != NULL)
+        slot++;
+    struct proxy_conn *c = slot < PROXY_CONNS_MAX && fds[0] >= 0 ? calloc(1, sizeof *c) : NULL;
+    if (c == NULL) {
+        for (int i = 0; i < 2; i++)
+            if (fds[i] >= 0)
+                close(fds[i]);
+        return;
+    }
+    proxy.conns[slot] = c;
+    proxy.n_conns++;
+    *c = (struct proxy_conn){.serial = (uint64_t)++proxy.serials << 32 | slot, .protocol = message->protocol,
+                             .addr = message->addr, .port = message->port, .tid = message->tid, .server = {.fd = -1}};
+    proxy_watch(c, &c->client, fds[0]);
+    if (fds[1] >= 0)
+        proxy_watch(c, &c->server, fds[1]);
+    proxy_queue(c);
+}
+
+/* No more for this client: what it still sends is read, so that it can read what it was sent (RFC 9112, 9.6). */
+static void proxy_linger(struct proxy_conn *c)
+{
+    proxy_close_end(&c->server);
+    relay_drop(&c->up.relay);
+    relay_drop(&c->down.relay);
+    shutdown(c->client.fd, SHUT_WR);
+    c->request = REQUEST_LINGER;
+    c->response = RESPONSE_NONE;
+    c->deadline = clock_ms() + PROXY_LINGER_MS;
+    proxy.n_lingering++;
+}
+
+/* ---- answers of our own ---- */
+
+/* Put bytes of ours on their way to the client, as the response, or before the end. */
+static void proxy_answer(struct proxy_conn *c, const void *bytes, size_t len)
+{
+    if (!relay_get_buffer(&c->down.relay) || len > RELAY_BUFFER - c->down.relay.buffer->end) {
+        proxy_linger(c);
+        return;
+    }
+    memcpy(c->down.relay.buffer->bytes + c->down.relay.buffer->end, bytes, len);
+    c->down.relay.buffer->end += len;
+    c->down.relay.passes = len;
+    c->down.body = HTTP_BODY_NONE;
+    c->request = REQUEST_SENT;
+    c->response = RESPONSE_BODY;
+}
+
+/* An HTTP response with one line of text. */
+static void proxy_answer_status(struct proxy_conn *c, const char *status, const char *text)
+{
+    char bytes[2 * PROXY_TEXT_MAX];
+    int n = snprintf(bytes, sizeof bytes,
+                     "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: %s\r\n\r\n%s%s",
+                     status, strlen(text) + 1, c->closes ? "close" : "keep-alive", c->head ? "" : text,
+                     c->head ? "" : "\n");
+
+    proxy_answer(c, bytes, (size_t)n < sizeof bytes ? (size_t)n : sizeof bytes - 1);
+}
+
+static void proxy_answer_alert(struct proxy_conn *c, enum tls_alert alert)
+{
+    uint8_t bytes[TLS_ALERT_LEN];
+
+    tls_write_alert(bytes, alert);
+    c->closes = true;
+    proxy_answer(c, bytes, sizeof bytes);
+}
+
+/* There is no server for this request. */
+static void proxy_answer_unreached(struct proxy_conn *c, int error)
+{
+    char text[PROXY_TEXT_MAX], to[IP_ENDPOINT_MAX];
+
+    ip_endpoint_format(to, sizeof to, c->addr, c->port);
+    snprintf(text, sizeof text, "sandlock: cannot reach %s: %s", c->wanted ? c->wanted : to, strerror(error));
+    c->closes = true;
+    if (c->protocol == PROXY_TLS)
+        proxy_answer_alert(c, TLS_INTERNAL_ERROR);
+    else
+        proxy_answer_status(c, "502 Bad Gateway", text);
+}
+
+/* ---- requests ---- */
+
+/* The request goes on to its server. */
+static void proxy_send_request(struct proxy_conn *c)
+{
+    bool tunnel = c->protocol == PROXY_TLS;
+
+    c->request = tunnel ? REQUEST_TUNNEL : REQUEST_BODY;
+    c->response = tunnel ? RESPONSE_BODY : RESPONSE_HEAD;
+    if (tunnel) {
+        c->up.body = c->down.body = HTTP_BODY_UNTIL_CLOSE;
+        c->up.relay.passes = c->down.relay.passes = RELAY_ALL;
+    }
+}
+
+/* Is the server that is connected the one for this request? Else it is asked for. */
+static void proxy_dial(struct proxy_conn *c, bool looks_up, struct slice host)
+{
+    struct proxy_message message = {.kind = PROXY_DIAL, .serial = c->serial, .protocol = c->protocol, .addr = c->addr,
+                                    .port = c->port, .tid = c->tid};
+
+    if (c->server.fd >= 0 && (looks_up ? c->named != NULL && http_word_is(host, c->named) : c->named == NULL)) {
+        proxy_send_request(c);
+        return;
+    }
+    proxy_close_end(&c->server);
+    snprintf(message.host, sizeof message.host, "%.*s", (int)host.len, host.p);
+    free(c->wanted);
+    c->wanted = strdup(message.host);
+    c->looks_up = looks_up;
+    c->request = REQUEST_DIAL;
+    int result = c->wanted == NULL ? -ENOMEM : proxy_send(proxy.channel, &message, NULL, 0, 0);
+    if (result < 0)
+        proxy_answer_unreached(c, -result);
+}
+
+/* The server for a request has come, or can't be had. */
+static void proxy_dialled(const struct proxy_message *message, int fd)
+{
+    size_t slot = (uint32_t)message->serial;
+    struct proxy_conn *c = slot < PROXY_CONNS_MAX ? proxy.conns[slot] : NULL;
+
+    if (c == NULL || c->serial != message->serial || c->request != REQUEST_DIAL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    proxy_queue(c);
+    if (fd < 0) {
+        proxy_answer_unreached(c, -message->result);
+        return;
+    }
+    proxy_watch(c, &c->server, fd);
+    c->down.relay.eof = false;
+    free(c->named);
+    c->named = c->looks_up ? c->wanted : NULL;
+    if (!c->looks_up)
+        free(c->wanted);
+    c->wanted = NULL;
+    c->answered = false;
+    proxy_send_request(c);
+}
+
+/* A whole head is there: what becomes of the request. */
+static void proxy_judge_request(struct proxy_conn *c, const struct http_request *r, size_t head)
+{
+    static char path[HTTP_HEAD_MAX + 16];
+    struct proxy_question question = {PROXY_REQUEST, r->method, r->host, {"/", 1}, r->port};
+    struct proxy_answer answer = {.what = PROXY_REFUSED};
+    char literal[IP_TEXT_MAX];
+    const char *query = memchr(r->target.p, '?', r->target.len);
+    struct slice target = {r->target.p, query != NULL ? (size_t)(query - r->target.p) : r->target.len};
+
+    if (target.p[0] == '/') {
+        int64_t len = urlpath_normalize(target, path, sizeof path);
+        question.path = (struct slice){path, len < 0 ? 0 : (size_t)len};
+    }
+    if (question.host.len == 0) { /* HTTP/1.0 knows none */
+        ip_addr_format(literal, sizeof literal, c->addr);
+        question.host = slice_of(literal);
+    }
+    /* What stands behind it already would be a tunnel's, before there is one. */
+    bool early = r->fields.upgrades && relay_held(&c->up.relay).len > head;
+    if (question.path.len == 0 || early)
+        question.kind = PROXY_MALFORMED;
+    c->head = slice_is(r->method, "HEAD");
+    c->upgrades = r->fields.upgrades;
+    c->closes = !http_persists(&r->fields);
+    proxy.judge(c, &question, &answer);
+    if (answer.what == PROXY_REFUSED) {
+        c->closes = c->closes || question.kind == PROXY_MALFORMED || r->body != HTTP_BODY_NONE || r->fields.upgrades;
+        relay_take(&c->up.relay, head);
+        proxy_answer_status(c, question.kind == PROXY_MALFORMED ? "400 Bad Request" : "403 Forbidden", answer.text);
+        return;
+    }
+    c->up.relay.passes = head + (r->body == HTTP_BODY_LENGTH ? r->fields.length : 0);
+    c->up.body = r->body;
+    c->up.chunks = (struct http_chunks){.lenient = false};
+    proxy_dial(c, answer.what == PROXY_LOOKS_UP, question.host);
+}
+
+/* What came is no request. */
+static void proxy_refuse_malformed(struct proxy_conn *c)
+{
+    struct proxy_question question = {.kind = PROXY_MALFORMED};
+    struct proxy_answer answer = {.what = PROXY_REFUSED};
+
+    proxy.judge(c, &question, &answer);
+    c->closes = true;
+    c->head = false;
+    if (c->protocol == PROXY_TLS)
+        proxy_answer_alert(c, TLS_DECODE_ERROR);
+    else
+        proxy_answer_status(c, "400 Bad Request", answer.text);
+}
+
+static void proxy_judge_hello(struct proxy_conn *c, const struct tls_hello *hello)
+{
+    struct proxy_question question = {.kind = hello->name_len > 0 ? PROXY_HELLO : PROXY_NAMELESS,
+                                      .host = {hello->name, hello->name_len}};
+    struct proxy_answer answer = {.what = PROXY_REFUSED};
+
+    proxy.judge(c, &question, &answer);
+    if (answer.what == PROXY_REFUSED)
+        proxy_answer_alert(c, answer.alert);
+    else
+        proxy_dial(c, answer.what == PROXY_LOOKS_UP, question.host);
+}
+
+/* Look at what has come of a head or a ClientHello. Whether it was one, or never can be. */
+static bool proxy_try_head(struct proxy_conn *c)
+{
+    struct slice held = relay_held(&c->up.relay);
+    struct http_request request;
+    struct tls_hello hello;
+    int64_t n = c->protocol == PROXY_TLS ? tls_parse_hello((const uint8_t *)held.p, held.len, &hello)
+                                         : http_parse_request(held, &request);
+    size_t most = c->protocol == PROXY_TLS ? TLS_BYTES_MAX : HTTP_HEAD_MAX;
+
+    if (n < 0 || (n == 0 ? held.len : (size_t)n) > most - (n == 0))
+        proxy_refuse_malformed(c);
+    else if (n > 0 && c->protocol == PROXY_TLS)
+        proxy_judge_hello(c, &hello);
+    else if (n > 0)
+        proxy_judge_request(c, &request, (size_t)n);
+    return c->request != REQUEST_HEAD;
+}
+
+/* Read the next head. Whether there was progress. */
+static bool proxy_read_head(struct proxy_conn *c)
+{
+    if (c->server.fd >= 0 && c->server.ended && relay_held(&c->up.relay).len == 0) {
+        proxy_linger(c); /* it closed an idle connection */
+        return true;
+    }
+    for (;;) {
+        if (relay_held(&c->up.relay).len > 0 && proxy_try_head(c))
+            return true;
+        ssize_t n = relay_fill(&c->up.relay, &c->client);
+        if (n == -EAGAIN)
+            return false;
+        if (n <= 0) {
+            proxy_linger(c); /* it went, between requests or within one */
+            return true;
+        }
+    }
+}
+
+/* ---- bodies ---- */
+
+/* Move a body, for a turn. RELAY_PASSED: all of it went; else as relay_move; -EBADMSG: its chunks are malformed. */
+static int proxy_flow(struct proxy_flow *flow, struct relay_end *from, struct relay_end *to)
+{
+    for (int round = 0; round < RELAY_ROUNDS; round++) {
+        int result = relay_move(&flow->relay, from, to);
+        struct slice held = relay_held(&flow->relay);
+
+        if (result == RELAY_ENDED)
+            return flow->body == HTTP_BODY_UNTIL_CLOSE ? RELAY_ENDED : -ECONNRESET;
+        if (result != RELAY_PASSED || flow->body != HTTP_BODY_CHUNKED || flow->chunks.state == CHUNK_DONE)
+            return result;
+        if (held.len > 0) {
+            int64_t n = http_chunks_take(&flow->chunks, held);
+            if (n < 0)
+                return -EBADMSG;
+            flow->relay.passes = (uint64_t)n;
+        } else if (flow->chunks.state == CHUNK_DATA) {
+            flow->relay.passes = flow->chunks.left;
+            http_chunks_skip(&flow->chunks, flow->chunks.left);
+        } else {
+            ssize_t n = relay_fill(&flow->relay, from);
+            if (n <= 0)
+                return n == -EAGAIN ? RELAY_WAITS : n == 0 ? -ECONNRESET : (int)n;
+        }
+    }
+    return RELAY_GOES_ON;
+}
+
+/* The head of a response is there: how it goes on. */
+static void proxy_begin_response(struct proxy_conn *c, const struct http_response *r, size_t head)
+{
+    bool tunnel = r->status == 101;
+
+    if (tunnel && !c->upgrades) {
+        proxy_linger(c); /* nobody asked for it */
+        return;
+    }
+    c->answered = true;
+    c->down.relay.passes = head + (r->body == HTTP_BODY_LENGTH ? r->fields.length : 0);
+    c->down.body = r->body;
+    c->down.chunks = (struct http_chunks){.lenient = true};
+    c->response = r->status < 200 && !tunnel ? RESPONSE_INTERIM : RESPONSE_BODY;
+    if (c->response == RESPONSE_BODY)
+        c->closes = c->closes || !http_persists(&r->fields) || r->body == HTTP_BODY_UNTIL_CLOSE;
+    if (r->body == HTTP_BODY_UNTIL_CLOSE)
+        c->down.relay.passes = RELAY_ALL;
+    if (tunnel) {
+        c->request = REQUEST_TUNNEL;
+        c->up.body = c->down.body = HTTP_BODY_UNTIL_CLOSE;
+        c->up.relay.passes = c->down.relay.passes = RELAY_ALL;
+    }
+}
+
+/* The server ended the connection, or broke it, before it answered. */
+static void proxy_lose_server(struct proxy_conn *c, int error)
+{
+    if (error == 0 || c->answered || c->response != RESPONSE_HEAD || relay_held(&c->down.relay).len > 0) {
+        proxy_linger(c);
+        return;
+    }
+    proxy_close_end(&c->server);
+    relay_drop(&c->up.relay);
+    proxy_answer_unreached(c, error);
+}
+
+/* Read the head of a response. Whether there was progress. */
+static bool proxy_read_response(struct proxy_conn *c)
+{
+    for (;;) {
+        struct slice held = relay_held(&c->down.relay);
+        struct http_response response;
+        int64_t n = held.len == 0 ? 0 : http_parse_response(held, c->head, &response);
+
+        if (n > 0) {
+            proxy_begin_response(c, &response, (size_t)n);
+            return true;
+        }
+        ssize_t more = n < 0 ? n : relay_fill(&c->down.relay, &c->server);
+        if (more == -EAGAIN)
+            return false;
+        if (more <= 0) {
+            if (more == -EBADMSG || more == -ENOBUFS)
+                relay_drop(&c->down.relay);
+            proxy_lose_server(c, (int)-more);
+            return true;
+        }
+    }
+}
+
+/* Both have come to their end: the next request, or none. */
+static void proxy_next(struct proxy_conn *c)
+{
+    if (c->closes || (c->server.fd < 0 && c->protocol == PROXY_TLS)) {
+        proxy_linger(c);
+        return;
+    }
+    c->request = REQUEST_HEAD;
+    c->response = RESPONSE_NONE;
+    if (c->down.relay.buffer != NULL) /* a response that nobody asked for */
+        proxy_linger(c);
+}
+
+/* Move the request's part for a turn. Whether there was progress; *goes_on: more is to be done at once. */
+static bool proxy_step_up(struct proxy_conn *c, bool *goes_on)
+{
+    char waste[4096];
+    int result;
+
+    switch (c->request) {
+    case REQUEST_HEAD:
+        return proxy_read_head(c);
+    case REQUEST_BODY:
+    case REQUEST_TUNNEL:
+        if (c->request == REQUEST_TUNNEL && c->up.relay.passes == 0) /* it has ended */
+            return false;
+        result = proxy_flow(&c->up, &c->client, &c->server);
+        *goes_on = *goes_on || result == RELAY_GOES_ON;
+        if (result == RELAY_ENDED) {
+            shutdown(c->server.fd, SHUT_WR);
+            c->up.relay.passes = 0;
+            return true;
+        }
+        if (result == RELAY_PASSED && c->request == REQUEST_BODY) {
+            c->request = REQUEST_SENT;
+            return true;
+        }
+        if (result == -EBADMSG && c->response == RESPONSE_HEAD && c->down.relay.buffer == NULL) {
+            proxy_close_end(&c->server);
+            proxy_refuse_malformed(c);
+            return true;
+        }
+        if (result == -EBADMSG || c->up.relay.eof) { /* what the client sends is no body, or ends before it does */
+            proxy_linger(c);
+            return true;
+        }
+        if (result < 0) { /* the server takes no more, but may have answered */
+            c->closes = true;
+            c->up.relay.passes = 0;
+            relay_drop(&c->up.relay);
+            c->up.body = HTTP_BODY_NONE;
+            c->request = REQUEST_SENT;
+            return true;
+        }
+        return false;
+    case REQUEST_LINGER:
+        while (c->client.readable) {
+            ssize_t n = recv(c->client.fd, waste, sizeof waste, 0);
+            c->client.readable = n > 0;
+            c->up.relay.eof = n == 0 || (n < 0 && errno != EAGAIN);
+        }
+        return false;
+    case REQUEST_DIAL:
+    case REQUEST_SENT:
+        break;
+    }
+    return false;
+}
+
+static bool proxy_step_down(struct proxy_conn *c, bool *goes_on)
+{
+    int result;
+
+    switch (c->response) {
+    case RESPONSE_HEAD:
+        return proxy_read_response(c);
+    case RESPONSE_INTERIM:
+    case RESPONSE_BODY:
+        result = proxy_flow(&c->down, &c->server, &c->client);
+        *goes_on = *goes_on || result == RELAY_GOES_ON;
+        if (result == RELAY_WAITS || result == RELAY_GOES_ON)
+            return false;
+        if (result < 0) {
+            proxy_linger(c);
+            return true;
+        }
+        c->response = c->response == RESPONSE_INTERIM ? RESPONSE_HEAD : RESPONSE_DONE;
+        if (c->request == REQUEST_TUNNEL)
+            shutdown(c->client.fd, SHUT_WR);
+        return true;
+    case RESPONSE_DONE:
+        if (c->request == REQUEST_SENT || (c->request == REQUEST_BODY && c->closes))
+            proxy_next(c);
+        else if (c->request == REQUEST_TUNNEL && c->up.relay.eof && c->up.relay.passes == 0)
+            proxy_linger(c);
+        else
+            return false;
+        return true;
+    case RESPONSE_NONE:
+        break;
+    }
+    return false;
+}
+
+/* Do what can be done for a connection. */
+static void proxy_step(struct proxy_conn *c)
+{
+    bool goes_on = false, progress = true;
+
+    for (int round = 0; progress && round < RELAY_ROUNDS; round++) {
+        progress = proxy_step_up(c, &goes_on);
+        progress = proxy_step_down(c, &goes_on) || progress;
+    }
+    if (c->broken || (c->request == REQUEST_LINGER && (c->up.relay.eof || clock_ms() >= c->deadline)))
+        proxy_close(c);
+    else if (progress || goes_on)
+        proxy_queue(c);
+}
+
+/* ---- the loop ---- */
+
+/* Take what came over the channel. false: nobody is there any more. */
+static bool proxy_take_messages(void)
+{
+    for (int taken = 0; taken < PROXY_EVENTS; taken++) {
+        struct proxy_message message;
+        int fds[2], result = proxy_receive(proxy.channel, &message, fds);
+
+        if (result == 0)
+            return false;
+        if (result == -EAGAIN)
+            return true;
+        if (result < 0)
+            continue;
+        if (message.kind == PROXY_CONNECTION)
+            proxy_accept(&message, fds);
+        else if (message.kind == PROXY_DIALLED)
+            proxy_dialled(&message, fds[0]);
+    }
+    return true;
+}
+
+static void proxy_note_event(const struct epoll_event *event)
+{
+    struct proxy_conn *c = (struct proxy_conn *)(uintptr_t)(event->data.u64 & ~(uint64_t)1);
+    struct relay_end *end = event->data.u64 & 1 ? &c->server : &c->client;
+
+    end->readable = end->readable || event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+    end->writable = end->writable || event->events & (EPOLLOUT | EPOLLHUP | EPOLLERR);
+    end->ended = end->ended || event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+    c->broken = c->broken || (end == &c->client && event->events & EPOLLERR);
+    proxy_queue(c);
+}
+
+/* Those whose time to linger is over have their last turn. */
+static void proxy_end_lingering(void)
+{
+    static uint64_t next;
+    uint64_t now = clock_ms();
+
+    if (now < next)
+        return;
+    next = now + PROXY_LINGER_MS / 4;
+    for (size_t i = 0; i < PROXY_CONNS_MAX; i++)
+        if (proxy.conns[i] != NULL && proxy.conns[i]->request == REQUEST_LINGER && now >= proxy.conns[i]->deadline)
+            proxy_queue(proxy.conns[i]);
+}
+
+/* Serve until the other side of the channel is gone. proxy.channel and proxy.epoll are there, the one watched by the
+ * other with a tag of 0. */
+static void proxy_run(void)
+{
+    struct epoll_event events[PROXY_EVENTS];
+
+    for (;;) {
+        int wait = proxy.queue != NULL ? 0 : proxy.n_lingering > 0 ? PROXY_LINGER_MS / 4 : -1;
+        int n = epoll_wait(proxy.epoll, events, PROXY_EVENTS, wait);
+
+        for (int i = 0; i < n; i++)
+            if (events[i].data.u64 != 0)
+                proxy_note_event(&events[i]);
+            else if (!proxy_take_messages())
+                return;
+        if (proxy.n_lingering > 0)
+            proxy_end_lingering();
+        struct proxy_conn *queue = proxy.queue;
+        proxy.queue = NULL;
+        while (queue != NULL) {
+            struct proxy_conn *c = queue;
+
+            queue = c->next;
+            c->queued = false;
+            proxy_step(c);
+        }
+    }
+}
+
+#endif
