@@ -34,6 +34,8 @@ test    curl                                    curl                        curl
 test    python3                                 python3                     python3
 test    dnsmasq                                 dnsmasq-base                dnsmasq
 test    unbound                                 unbound                     unbound
+test    nginx                                   nginx-light                 nginx
+test    openssl                                 openssl                     openssl
 test    redis-server                            redis-server                redis
 test    redis-cli                               redis-tools                 redis
 all     git                                     git                         git
@@ -42,7 +44,6 @@ all     sshd                                    openssh-server              open
 all     go                                      golang-go                   go
 all     node                                    nodejs                      nodejs
 all     javac                                   default-jdk-headless        openjdk17-jdk
-all     nginx                                   nginx-light                 nginx
 all     wrk                                     wrk                         wrk
 all     gcc                                     gcc                         gcc
 fuzz    clang                                   clang                       clang
