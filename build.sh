@@ -46,6 +46,14 @@ all     node                                    nodejs                      node
 all     javac                                   default-jdk-headless        openjdk17-jdk
 all     wrk                                     wrk                         wrk
 all     gcc                                     gcc                         gcc
+all     dbus-daemon                             dbus-daemon                 dbus
+all     dbus-send                               dbus-bin                    dbus
+all     gdbus                                   libglib2.0-bin              glib
+all     Xvfb                                    xvfb                        xvfb
+all     xdpyinfo                                x11-utils                   xdpyinfo
+all     tmux                                    tmux                        tmux
+all     logger                                  bsdutils                    logger
+all     prlimit                                 util-linux                  util-linux-misc
 fuzz    clang                                   clang                       clang
 lint    clang                                   clang                       clang
 lint    shellcheck                              shellcheck                  shellcheck
