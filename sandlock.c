@@ -207,6 +207,7 @@ struct settings {
     bool unprivileged;    /* we have no CAP_SYS_PTRACE */
     bool unscoped;        /* Landlock doesn't hold signals back: we do */
     bool restricts_files; /* -r or -w was given: nothing else is reached */
+    bool closes_knobs;    /* a root command can't write in /proc, /sys and /dev */
     const char *env[ENV_MAX]; /* NAME=VALUE to set, NAME to keep with --clean-env */
     size_t n_env;
     bool clean_env;
@@ -1431,6 +1432,7 @@ enum __attribute__((packed)) when {
     WHEN_SENDS,         /* sends are looked at */
     WHEN_HOSTS,         /* opens are */
     WHEN_HTTP,          /* connections go to the proxy */
+    WHEN_KNOBS,         /* what root may write in /proc is closed */
     WHEN_UNSTEERED,
     WHEN_UNSCOPED,      /* Landlock doesn't hold signals back */
     WHEN_UNPRIVILEGED,  /* we have no CAP_SYS_PTRACE */
@@ -1448,6 +1450,7 @@ enum __attribute__((packed)) when {
 #define REFUSED_OPTION(when, level, option, name) \
     {NR_setsockopt, CALL_SETSOCKOPT, when, ASKED, {IS(1, level), IS(2, option)}, name, GROUP_NONE}
 #define READS_A_FILE(arg) {BPF_EQUAL, arg, O_ACCMODE | O_CREAT | O_DIRECTORY | O_PATH, O_RDONLY}
+#define WRITES_NO_LINK(arg) {BPF_EQUAL, arg, O_ACCMODE | O_CREAT | O_NOFOLLOW, O_RDWR | O_NOFOLLOW}
 #define TRAP(number, call, when, result, ...) {number, call, when, result, {__VA_ARGS__}, NULL, GROUP_NONE}
 #define IS_NOT(arg, value) {BPF_UNLIKE, arg, UINT32_MAX, value}
 #define REFUSED(number, group) {number, CALL_NONE, ALWAYS, FAILS(EPERM), {{0}}, NULL, group}
@@ -1550,6 +1553,9 @@ static const struct trap {
     TRAP(NR_open, CALL_OPEN, WHEN_HOSTS, ASKED, READS_A_FILE(1)),
     TRAP(NR_openat, CALL_OPEN, WHEN_HOSTS, ASKED, READS_A_FILE(2)),
     TRAP(NR_openat2, CALL_OPEN, WHEN_HOSTS, ASKED, {0}),
+    /* As pam_loginuid opens what it writes. */
+    TRAP(NR_open, CALL_OPEN, WHEN_KNOBS, ASKED, WRITES_NO_LINK(1)),
+    TRAP(NR_openat, CALL_OPEN, WHEN_KNOBS, ASKED, WRITES_NO_LINK(2)),
 
     /* Ways around the filter, or around whose descriptors and memory we read. */
     TRAP(NR_io_uring_setup, CALL_NONE, ALWAYS, FAILS(ENOSYS), {0}),
@@ -1687,6 +1693,8 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return policy.n_http_rules > 0 || policy.any[LIST_HTTP];
     case WHEN_HOSTS:
         return policy.n_names > 0 && !settings.no_hosts;
+    case WHEN_KNOBS:
+        return settings.closes_knobs;
     case WHEN_UNSTEERED:
         return !settings.allow_steering;
     case WHEN_UNSCOPED:
@@ -3541,7 +3549,10 @@ static bool open_is_hosts(const struct request *r, int directory, const char *pa
 }
 
 /* open, openat, openat2: /etc/hosts is answered with a fresh description of ours, anything else by the kernel. That the
- * path may change after we read it does no harm: an open reaches no socket, and neither file is a secret. */
+ * path may change after we read it does no harm: an open reaches no socket, and neither file is a secret.
+ *
+ * Where a root command can't write in /proc, the file that pam_loginuid(8) writes isn't there, as on a kernel without
+ * auditing: it goes on without it then, but lets nobody log in when it can't write it. */
 static struct outcome call_open(struct request *r)
 {
     char path[PATH_MAX], proc[32];
@@ -3549,6 +3560,8 @@ static struct outcome call_open(struct request *r)
     uint64_t flags = r->args[at ? 2 : 1];
     ssize_t len = child_read_text(r->tid, r->args[at ? 1 : 0], path, sizeof path);
 
+    if (settings.closes_knobs && len > 0 && strcmp(path, "/proc/self/loginuid") == 0 && (flags & O_ACCMODE) == O_RDWR)
+        return outcome_reply(-ENOENT);
     if (len < 5 || memcmp(path + len - 5, "hosts", 5) != 0 || (len > 5 && path[len - 6] != '/') ||
         (how && child_read(r->tid, r->args[2], &flags, sizeof flags) < 0) ||
         !open_is_hosts(r, at ? (int)r->args[0] : AT_FDCWD, path) ||
@@ -4322,13 +4335,14 @@ static int files_prepare(int abi)
     struct landlock_domain domain = {LANDLOCK_RESOLVE_UNIX, LANDLOCK_OF_TCP | LANDLOCK_OF_UDP,
                                      LANDLOCK_SCOPE_ABSTRACT | LANDLOCK_SCOPE_SIGNAL};
     bool chosen = settings.file_rules.n > 0;
-    bool knobs = geteuid() == 0 && !(settings.allowed_groups & 1u << GROUP_MACHINE) && abi >= LANDLOCK_ABI_REFER;
 
+    settings.closes_knobs =
+        geteuid() == 0 && !(settings.allowed_groups & 1u << GROUP_MACHINE) && abi >= LANDLOCK_ABI_REFER;
     if (chosen && abi < 1)
         die("-r, -w and --fs-deny need Landlock, which this kernel doesn't have (5.13, CONFIG_SECURITY_LANDLOCK)");
     if (chosen)
         domain.fs = UINT64_MAX;
-    else if (knobs)
+    else if (settings.closes_knobs)
         domain.fs |= KNOB_RIGHTS | LANDLOCK_REFER;
     else if (abi == LANDLOCK_ABI_REFER || abi == LANDLOCK_ABI_TRUNCATE || abi >= LANDLOCK_ABI_UNIX)
         domain.fs |= LANDLOCK_REFER; /* a domain needs something to handle, and files without REFER break renames */
@@ -4338,7 +4352,7 @@ static int files_prepare(int abi)
         return -1;
     if (ruleset < 0)
         die("cannot make a Landlock ruleset: %s", strerror(-ruleset));
-    if (knobs)
+    if (settings.closes_knobs)
         files_close_knobs();
     if (!settings.restricts_files && domain.fs != 0)
         files_permit(ruleset, "/", domain.fs & ~(uint64_t)LANDLOCK_RESOLVE_UNIX, 0);

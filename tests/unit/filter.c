@@ -269,41 +269,47 @@ static void test_splits(enum machine machine)
     }
 }
 
-/* Opens that could read /etc/hosts are looked at where a policy has names, and only those. */
+/* Opens that could read /etc/hosts are looked at where a policy has names, those as pam_loginuid's where /proc is closed
+ * to root, and only those. */
 static const struct {
     const char *what;
     int numbers[MACHINES];
     uint64_t args[6];
-    const char *answers; /* without names, with one */
+    const char *answers; /* without names, with one, with /proc closed */
 } opens[] = {
-    {"open to read", NUMBER(2, -1), {FAR, 0}, "an"},
-    {"open to read, close-on-exec", NUMBER(2, -1), {FAR, HIGH | CLOEXEC}, "an"},
-    {"open to write", NUMBER(2, -1), {FAR, 1}, "aa"},
-    {"openat to read", NUMBER(257, 56), {HIGH, FAR, 0}, "an"},
-    {"openat to read, flags and garbage", NUMBER(257, 56), {HIGH, FAR, HIGH | CLOEXEC | NONBLOCK}, "an"},
-    {"openat to write", NUMBER(257, 56), {HIGH, FAR, 1}, "aa"},
-    {"openat to read and write", NUMBER(257, 56), {HIGH, FAR, 2}, "aa"},
-    {"openat to create", NUMBER(257, 56), {HIGH, FAR, 0100}, "aa"},
-    {"openat O_PATH", NUMBER(257, 56), {HIGH, FAR, 010000000}, "aa"},
-    {"openat2", NUMBER(437, 437), {HIGH, FAR, FAR, 24}, "an"},
+    {"open to read", NUMBER(2, -1), {FAR, 0}, "ana"},
+    {"open to read, close-on-exec", NUMBER(2, -1), {FAR, HIGH | CLOEXEC}, "ana"},
+    {"open to write", NUMBER(2, -1), {FAR, 1}, "aaa"},
+    {"openat to read", NUMBER(257, 56), {HIGH, FAR, 0}, "ana"},
+    {"openat to read, flags and garbage", NUMBER(257, 56), {HIGH, FAR, HIGH | CLOEXEC | NONBLOCK}, "ana"},
+    {"openat to write", NUMBER(257, 56), {HIGH, FAR, 1}, "aaa"},
+    {"openat to read and write", NUMBER(257, 56), {HIGH, FAR, 2}, "aaa"},
+    {"openat to read and write, no link", NUMBER(257, 56), {HIGH, FAR, HIGH | CLOEXEC | O_NOFOLLOW | O_RDWR}, "aan"},
+    {"openat to create, no link", NUMBER(257, 56), {HIGH, FAR, O_NOFOLLOW | O_RDWR | O_CREAT}, "aaa"},
+    {"open to read and write, no link", NUMBER(2, -1), {FAR, O_NOFOLLOW | O_RDWR}, "aan"},
+    {"openat to create", NUMBER(257, 56), {HIGH, FAR, 0100}, "aaa"},
+    {"openat O_PATH", NUMBER(257, 56), {HIGH, FAR, 010000000}, "aaa"},
+    {"openat2", NUMBER(437, 437), {HIGH, FAR, FAR, 24}, "ana"},
 };
 
 static void test_opens(enum machine machine)
 {
     struct bpf_program program;
 
-    for (unsigned names = 0; names < 2; names++) {
+    for (unsigned column = 0; column < 3; column++) {
         use_policy(KIND_TCP);
-        policy.n_names = names;
+        policy.n_names = column == 1;
+        settings.closes_knobs = column == 2;
         EXPECT(traps_assemble(&program, machine, false) == 0);
         EXPECT(acceptable(&program));
         for (size_t i = 0; i < ARRAY_LEN(opens); i++) {
             struct seccomp_data data = call_on(machine, opens[i].numbers, opens[i].args);
 
             if (opens[i].numbers[machine] >= 0)
-                expect_answer(&program, &data, opens[i].answers[names], opens[i].what, KIND_TCP);
+                expect_answer(&program, &data, opens[i].answers[column], opens[i].what, KIND_TCP);
         }
     }
+    settings.closes_knobs = false;
 }
 
 /* With --allow-steering a program chooses its interface; what chooses the way stays refused. */
