@@ -117,6 +117,18 @@ qemu() {
         -kernel "$kernel" -initrd "$built/initramfs" </dev/null
 }
 
+# Run the guest with this command line for its kernel; what it says is in $log. QEMU 7.2 races with a kernel that patches
+# its own text: one that crashed while it booted is started again.
+boot() {
+    for _ in 1 2 3; do
+        qemu "quiet loglevel=3 panic=-1 $1" >"$log" || :
+        sed -i 's/\r$//' "$log"
+        if grep -q '^vm: ' "$log" || ! grep -q 'not syncing: Fatal exception' "$log"; then
+            return
+        fi
+    done
+}
+
 # What the guest's log says: the failures, what was skipped for what, and one line.
 report() {
     awk '/^FAILED/ { on = 1; print; next } /^  / { if (on) print; next } { on = 0 }' "$log"
@@ -133,9 +145,8 @@ report() {
 # sandlock as the first process of the guest: the command has its rules, and its end powers off. $2 is for the kernel.
 as_init() {
     log=$built/$version.init
-    qemu "quiet loglevel=3 panic=-1 rdinit=/sandlock/build/sandlock $2" >"$log" || :
-    sed -i 's/\r$//' "$log"
-    if grep -qx 'inside: ECONNREFUSED ENETUNREACH' "$log" && grep -q 'reboot: Power down' "$log"; then
+    boot "rdinit=/sandlock/build/sandlock $2"
+    if grep -q 'inside: ECONNREFUSED ENETUNREACH$' "$log" && grep -q 'reboot: Power down' "$log"; then
         echo "$machine $version: as the first process, $1: passed"
     else
         tail -n 5 "$log"
@@ -158,15 +169,10 @@ for version; do
     provide "$version"
     initramfs
     log=$built/$version.log
-    qemu 'quiet loglevel=3 panic=-1' >"$log" || :
-    sed -i 's/\r$//' "$log"
+    boot ''
     report "$version" || status=1
-    if grep -q SANDLOCK_POLICY "$built/sandlock"; then
-        as_init 'arguments' '-- --net-allow 127.0.0.1:7501 /inside'
-        as_init 'a policy that is named' 'SANDLOCK_POLICY=/policy'
-        as_init '/etc/sandlock.policy' ''
-    else
-        echo "$machine $version: as the first process: skipped: needs a sandlock that can be it"
-    fi
+    as_init 'arguments' '-- --net-allow 127.0.0.1:7501 /inside'
+    as_init 'a policy that is named' 'SANDLOCK_POLICY=/policy'
+    as_init '/etc/sandlock.policy' ''
 done
 exit $status
