@@ -34,6 +34,7 @@
 #include "sys/pin.h"
 #include "sys/process.h"
 #include "sys/proxy.h"
+#include "sys/remap.h"
 #include "sys/resolve.h"
 #include "sys/special.h"
 #include "sys/syscalls.h"
@@ -211,7 +212,7 @@ struct settings {
     const char *env[ENV_MAX]; /* NAME=VALUE to set, NAME to keep with --clean-env */
     size_t n_env;
     bool clean_env;
-    bool no_hosts, wait_all, strict, verbose, quiet, log_allowed, allow_steering;
+    bool no_hosts, wait_all, strict, verbose, quiet, log_allowed, allow_steering, port_remap;
     const char *cwd, *chroot;
     bool hosts_mount;
     char *command[COMMAND_WORDS_MAX + 1]; /* a policy file's; words live to exit */
@@ -1244,6 +1245,8 @@ static const struct option {
     {"--http-port", "PORTS", set_http_port, NULL, "the ports where HTTP rules see requests (80)"},
     {"--tls-port", "PORTS", set_tls_port, NULL, "the ports where they see names of TLS connections (443)"},
     {"--http-tls-host-only", NULL, NULL, &policy.http_host_only, "on TLS ports the host of a rule decides alone"},
+    {"--port-remap", NULL, NULL, &settings.port_remap,
+     "give the command another port where one that it asks for is taken; inside it has that number"},
     {"--resolver", "SERVER", set_resolver, NULL, "ask this nameserver, IP[:port], not those of /etc/resolv.conf"},
     {"--hosts", "FILE", set_hosts, NULL, "look names up here first, not in /etc/hosts"},
     {"--no-private", NULL, NULL, &policy.no_private, "drop private addresses that DNS gives for a name"},
@@ -1416,12 +1419,13 @@ enum __attribute__((packed)) call {
     CALL_PRLIMIT,
     CALL_SCHEDULE,
     CALL_SIGNAL,
+    CALL_GETSOCKNAME,
     CALL_GETPEERNAME,
 };
 
 static const char *const call_names[] = {
     "",           "connect", "bind",    "listen",   "sendto", "sendmsg", "sendmmsg", "socket",
-    "setsockopt", "open",    "prlimit", "schedule", "signal", "getpeername",
+    "setsockopt", "open",    "prlimit", "schedule", "signal", "getsockname", "getpeername",
 };
 
 /* When a row is part of the filter. */
@@ -1434,6 +1438,7 @@ enum __attribute__((packed)) when {
     WHEN_HTTP,          /* connections go to the proxy */
     WHEN_KNOBS,         /* what root may write in /proc is closed */
     WHEN_UNSTEERED,
+    WHEN_REMAPPED,      /* ports may have other numbers */
     WHEN_UNSCOPED,      /* Landlock doesn't hold signals back */
     WHEN_UNPRIVILEGED,  /* we have no CAP_SYS_PTRACE */
     WHEN_LEADERS_TABLE, /* only a leader's descriptors can be read */
@@ -1483,6 +1488,8 @@ static const struct trap {
     TRAP(NR_connect, CALL_CONNECT, ALWAYS, ASKED, {0}),
     TRAP(NR_bind, CALL_BIND, ALWAYS, ASKED, {0}),
     TRAP(NR_listen, CALL_LISTEN, ALWAYS, ASKED, {0}),
+    TRAP(NR_getsockname, CALL_GETSOCKNAME, WHEN_REMAPPED, ASKED, {0}),
+    TRAP(NR_getpeername, CALL_GETPEERNAME, WHEN_REMAPPED, ASKED, {0}),
 
     TRAP(NR_sendto, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), HAS_BIT(3, KERNEL_MSG_FASTOPEN)),
     TRAP(NR_sendto, CALL_SENDTO, WHEN_SENDS, ASKED, IS_GIVEN(4)),
@@ -1697,6 +1704,8 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return settings.closes_knobs;
     case WHEN_UNSTEERED:
         return !settings.allow_steering;
+    case WHEN_REMAPPED:
+        return settings.port_remap;
     case WHEN_UNSCOPED:
         return settings.unscoped;
     case WHEN_UNPRIVILEGED:
@@ -1904,6 +1913,7 @@ struct request {
     bool yields;        /* it doesn't wait, but has taken long enough for one turn */
     bool broken_pipe;   /* the caller is to get SIGPIPE */
     bool joined;        /* a connect that waits for another's */
+    bool later;         /* it couldn't be judged yet: it is tried on the tick, and judged then */
     size_t sent_messages, sent_bytes; /* how far a send has come */
     uint64_t deadline;  /* SO_SNDTIMEO, on the clock of clock_ms; 0: none */
 };
@@ -2777,7 +2787,7 @@ static int caller_enter(const struct request *r, struct creds *ours, struct cred
 }
 
 /* We hold no capability ourselves; where a port takes one, the caller's own count. */
-static struct outcome execute_bind(struct request *r)
+static int execute_bind(const struct request *r)
 {
     static struct creds ours, theirs;
     int result = sys_result(bind(r->pin, &r->address.any, r->address_len));
@@ -2786,7 +2796,131 @@ static struct outcome execute_bind(struct request *r)
         result = sys_result(bind(r->pin, &r->address.any, r->address_len));
         creds_restore(&ours, &theirs);
     }
-    return outcome_reply(result);
+    return result;
+}
+
+/* ---- --port-remap: a port that is taken outside has another number ---- */
+
+static struct remap remap;
+
+/* Tell that a port has another number outside. */
+static void remap_tell(const struct request *r, uint16_t real)
+{
+    char endpoint[IP_ENDPOINT_MAX], name[PROCESS_NAME_MAX];
+    struct text line = {.len = 0};
+
+    ip_endpoint_format(endpoint, sizeof endpoint, r->to.addr, r->to.port);
+    if (settings.verbose)
+        say("%s %s is taken: outside it is port %u", protocol_names[r->to.protocol], endpoint, real);
+    process_name(r->tid, name);
+    log_begin(&line);
+    text_add(&line, ",\"pid\":%d,\"command\":", r->tid);
+    text_add_json(&line, name);
+    ip_addr_format(endpoint, sizeof endpoint, r->to.addr);
+    text_add(&line, ",\"operation\":\"remap\",\"protocol\":\"%s\",\"address\":\"%s\",\"port\":%u,\"real\":%u}\n",
+             protocol_names[r->to.protocol], endpoint, r->to.port, real);
+    log_write(&log_to, &line);
+}
+
+/* Remember a socket that has a port from now on; asked: 0 where the kernel was to pick one. */
+static void remap_note(const struct request *r, uint16_t asked)
+{
+    struct process_status status = {.leader = r->tid};
+    struct remap_port port = {.protocol = r->kind.protocol, .fd = (int)r->args[0], .dual = r->to.dual};
+    union address bound;
+    socklen_t len = sizeof bound;
+    struct stat file;
+
+    if (getsockname(r->pin, &bound.any, &len) < 0 || ip_addr_from_sockaddr(&bound, &port.addr, &port.real) < 0 ||
+        fstat(r->pin, &file) < 0)
+        return;
+    process_status_read(r->tid, &status); /* a thread may end before its process does */
+    port.cookie = pin_cookie(r->pin);
+    port.inode = file.st_ino;
+    port.pid = status.leader;
+    port.asked = asked ? asked : port.real;
+    remap_add(&remap, &port);
+    if (port.asked != port.real && r->call == CALL_BIND)
+        remap_tell(r, port.real);
+}
+
+/* Bind on behalf, to this port of the address that was asked for. */
+static int bind_port(struct request *r, uint16_t port)
+{
+    r->address.v4.sin_port = htons(port); /* sin6_port is there, too */
+    return execute_bind(r);
+}
+
+/* The same where nobody else is: what SO_REUSEADDR and SO_REUSEPORT would share with others outside isn't free. */
+static int bind_alone(struct request *r)
+{
+    int address = sys_socket_option(r->pin, SOL_SOCKET, SO_REUSEADDR);
+    int port = sys_socket_option(r->pin, SOL_SOCKET, SO_REUSEPORT);
+
+    if (address > 0)
+        pin_set_option(r->pin, SO_REUSEADDR, 0);
+    if (port > 0)
+        pin_set_option(r->pin, SO_REUSEPORT, 0);
+    int result = execute_bind(r);
+    if (address > 0)
+        pin_set_option(r->pin, SO_REUSEADDR, 1);
+    if (port > 0)
+        pin_set_option(r->pin, SO_REUSEPORT, 1);
+    return result;
+}
+
+/* A socket that listens or is bound stands in a bind's way. */
+struct bind_rivals {
+    const struct destination *to;
+    bool own, stranger;
+};
+
+static void bind_found(const struct inetdiag_socket *found, void *context)
+{
+    struct bind_rivals *rivals = context;
+    struct remap_port port = {.addr = found->local, .dual = true};
+
+    if (!remap_overlaps(&port, rivals->to->addr, rivals->to->dual))
+        return;
+    if (remap_of(&remap, found->cookie) != NULL)
+        rivals->own = true;
+    else
+        rivals->stranger = true;
+}
+
+/* A bind under --port-remap. Among the sandbox's own sockets all is as ever, whatever number their port has; where one
+ * outside has the port, the kernel picks another. */
+static int bind_remapped(struct request *r)
+{
+    struct bind_rivals rivals = {.to = &r->to};
+    uint16_t asked = r->to.port;
+    uint16_t own = asked == 0 ? 0 : remap_own(&remap, r->kind.protocol, r->to.addr, r->to.dual, asked);
+
+    if (asked == 0 || own != 0)
+        return bind_port(r, own);
+    int result = bind_alone(r);
+    if (result != -EADDRINUSE)
+        return result;
+    bool tcp = r->kind.protocol == IPPROTO_TCP;
+    inetdiag_each(r->kind.protocol, tcp ? INETDIAG_LISTENING | INETDIAG_BOUND : ~0u, asked, 0, bind_found, &rivals);
+    if (!rivals.stranger || rivals.own)
+        result = bind_port(r, asked); /* beside our own, or what has remained of connections */
+    if (result == -EADDRINUSE && !rivals.own && remap_place(&remap) != NULL)
+        result = bind_port(r, 0);
+    return result;
+}
+
+/* A permitted destination may be a socket of the sandbox's own whose port has another number: that goes into the
+ * address. 0, -errno or LATER. *held is a descriptor to be kept until the call is done, or -1. */
+static int remap_destination(const struct request *r, const struct destination *to, union address *address, int *held)
+{
+    *held = -1;
+    if (to->kind != DESTINATION_IP || to->protocol == PROTOCOL_ICMP)
+        return 0;
+    int real = remap_find(&remap, r->kind.protocol, r->pin, to->addr, to->port, held);
+    if (real > 0)
+        address->v4.sin_port = htons((uint16_t)real);
+    return real == -EAGAIN ? LATER : real < 0 ? real : 0;
 }
 
 /* Take out what passing descriptors on has left here. */
@@ -2853,6 +2987,20 @@ static void tell_control(const struct request *r, const struct cmsghdr *c)
     tell_refused(r, subject, "");
 }
 
+/* A permitted message to a port of the sandbox's own goes to its other number. 0, -errno or LATER. A datagram that is
+ * put together piece by piece would go there whoever has it by then. */
+static int remap_message(const struct request *r, size_t i)
+{
+    int held, result = remap_destination(r, &batch_to[i], &batch.names[i], &held);
+
+    if (held < 0)
+        return result;
+    batch.rights[batch.n_rights++] = held; /* it is closed when the batch is sent */
+    if (result == 0 && (send_flags(r) & MSG_MORE || sys_socket_option(r->pin, IPPROTO_UDP, KERNEL_UDP_CORK) > 0))
+        return -EOPNOTSUPP;
+    return result;
+}
+
 /* Judge the batch. How many leading messages may go; where that is none, -errno. */
 static int64_t decide_batch(const struct request *r)
 {
@@ -2878,6 +3026,8 @@ static int64_t decide_batch(const struct request *r)
             error = -decision.error;
         if (error == 0 || n == 0)
             tell_destination(r, &batch_to[n], decision);
+        if (error == 0)
+            error = remap_message(r, n);
         if (error < 0)
             break;
     }
@@ -2931,6 +3081,8 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
     int64_t taken = message_send(&batch, source, r->pin, n, flags);
     if (counts)
         creds_restore(&ours, &theirs);
+    if (batch.n_rights > 0 && socket_is_ip(r->kind))
+        pin_uncork(r->pin);
     return taken;
 }
 
@@ -3187,41 +3339,88 @@ static struct outcome redirect(struct request *r)
     return outcome_reply(result);
 }
 
-/* Answer a call with an address, as getsockname(2) and getpeername(2) do: argument 1 is where it goes, 2 where its length
- * is. 0 or -errno. */
-static int reply_address(const struct request *r, struct ip_addr addr, uint16_t port)
+/* Connect to what is permitted: to a port of the sandbox's own by its other number, by the proxy, or as it says. */
+static struct outcome connect_permitted(struct request *r, enum verdict verdict)
 {
-    union address address;
-    int32_t room, len = (int32_t)ip_addr_to_sockaddr(addr, port, (sa_family_t)r->kind.domain, &address.storage);
+    bool udp = socket_is(r->kind, IPPROTO_UDP), moved = udp && remap_is_connected(&remap, r->pin);
+    int held, result = remap_destination(r, &r->to, &r->address, &held);
+
+    r->later = result == LATER;
+    if (r->later)
+        return (struct outcome){PEND, 0};
+    if (result == 0 && held >= 0 && !remap_has_room(&remap))
+        result = -ENOBUFS;
+    r->was_pending = false; /* not this connection: to be judged, perhaps */
+    struct outcome outcome = outcome_reply(result);
+    if (result == 0)
+        outcome = verdict == VERDICT_REDIRECT && held < 0 ? redirect(r) : execute_connect(r);
+    r->was_pending = outcome.what == PEND;
+    if (moved)
+        pin_uncork(r->pin); /* what it held back for the old one goes there now: later it may be another's */
+    bool under_way = outcome.what == PEND || outcome.value == -EINPROGRESS || outcome.value == -EALREADY ||
+                     (udp && outcome.value == 0);
+    if (held >= 0 && under_way)
+        remap_keep(&remap, held);
+    else
+        release(held, r->kind);
+    if (outcome.what == REPLY && socket_is_ip(r->kind))
+        remap_autobound(&remap, r->kind.protocol, r->pin);
+    return outcome;
+}
+
+/* Answer a call with a name, as getsockname(2) and getpeername(2) do: argument 1 is where it goes, 2 where its length
+ * is. 0 or -errno. */
+static int reply_name(const struct request *r, union address *name, socklen_t name_len)
+{
+    int32_t room, len = (int32_t)name_len;
     int result = child_read(r->tid, r->args[2], &room, sizeof room);
 
     if (result < 0 || room < 0)
         return result < 0 ? result : -EINVAL;
-    struct iovec local[2] = {{&address, (size_t)(room < len ? room : len)}, {&len, sizeof len}};
-    const struct iovec remote[2] = {{(void *)(uintptr_t)r->args[1], local[0].iov_len},
-                                    {(void *)(uintptr_t)r->args[2], sizeof len}};
-    size_t skip = local[0].iov_len == 0;
-    ssize_t written = child_writev(r->tid, local + skip, 2 - skip, remote + skip, 2 - skip);
-    return written == (ssize_t)(local[0].iov_len + sizeof len) ? 0 : -EFAULT;
+    struct iovec local[2] = {{&len, sizeof len}, {name, (size_t)(room < len ? room : len)}};
+    const struct iovec remote[2] = {{(void *)(uintptr_t)r->args[2], sizeof len},
+                                    {(void *)(uintptr_t)r->args[1], local[1].iov_len}};
+    size_t n = local[1].iov_len > 0 ? 2 : 1;
+    ssize_t written = child_writev(r->tid, local, n, remote, n);
+    return written == (ssize_t)(local[1].iov_len + sizeof len) ? 0 : -EFAULT;
 }
 
-/* getpeername: a socket that was led to the proxy has the peer that it asked for; any other, the kernel's answer. */
-static struct outcome call_getpeername(struct request *r)
+/* Is the peer of this name the proxy? Then the name becomes that of what was asked for. */
+static bool name_original(const struct request *r, union address *name, socklen_t *len)
 {
-    union address peer;
+    const struct origin *origin = NULL;
     struct ip_addr addr;
-    socklen_t len = sizeof peer;
     uint16_t port;
-    bool held = parse_pin(r) == 0 && pin_kind(r->pin, &r->kind) == 0 && socket_is(r->kind, IPPROTO_TCP) &&
-                getpeername(r->pin, &peer.any, &len) == 0 && ip_addr_from_sockaddr(&peer, &addr, &port) == 0 &&
-                (hold_has(&here.holds[0], addr, port) || hold_has(&here.holds[1], addr, port));
-    const struct origin *origin = held ? origins_find(&origins, pin_cookie(r->pin)) : NULL;
 
-    if (origin == NULL)
+    if (socket_is(r->kind, IPPROTO_TCP) && ip_addr_from_sockaddr(name, &addr, &port) == 0 &&
+        (hold_has(&here.holds[0], addr, port) || hold_has(&here.holds[1], addr, port)))
+        origin = origins_find(&origins, pin_cookie(r->pin));
+    if (origin != NULL)
+        *len = ip_addr_to_sockaddr(origin->addr, origin->port, (sa_family_t)r->kind.domain, &name->storage);
+    return origin != NULL;
+}
+
+/* getsockname, getpeername: names as the program knows them. All others are the kernel's to answer, and so is what is
+ * wrong with a call: these lead nowhere. */
+static struct outcome call_name(struct request *r)
+{
+    bool peer = r->call == CALL_GETPEERNAME;
+    union address name;
+    socklen_t len = sizeof name;
+
+    if (parse_pin(r) < 0 || pin_kind(r->pin, &r->kind) < 0 ||
+        (!socket_is(r->kind, IPPROTO_TCP) && !socket_is(r->kind, IPPROTO_UDP)) ||
+        (peer ? getpeername(r->pin, &name.any, &len) : getsockname(r->pin, &name.any, &len)) < 0)
+        return (struct outcome){CONTINUE, 0};
+    uint16_t asked = peer ? remap_peer_name(&remap, r->kind.protocol, r->pin, &name)
+                          : remap_name(&remap, r->kind.protocol, r->pin, &name);
+    bool moved = asked != ntohs(name.v4.sin_port);
+    name.v4.sin_port = htons(asked);
+    if (!moved && !(peer && name_original(r, &name, &len)))
         return (struct outcome){CONTINUE, 0};
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
-    return outcome_reply(reply_address(r, origin->addr, origin->port));
+    return outcome_reply(reply_name(r, &name, len));
 }
 
 /* ---- the calls ---- */
@@ -3322,7 +3521,7 @@ static struct outcome connect_stand_in(const struct request *r)
 
 static struct outcome call_connect(struct request *r)
 {
-    bool again = r->was_pending && r->kind.domain != AF_UNIX; /* else the path may lead elsewhere by now */
+    bool again = r->was_pending && !r->later && r->kind.domain != AF_UNIX; /* whose path may lead elsewhere by now */
     int result = again ? 0 : parse_address(r);
 
     if (again)
@@ -3343,9 +3542,8 @@ static struct outcome call_connect(struct request *r)
     tell_destination(r, &r->to, decision);
     switch (decision.verdict) {
     case VERDICT_ALLOW:
-        return execute_connect(r);
     case VERDICT_REDIRECT:
-        return redirect(r);
+        return connect_permitted(r, decision.verdict);
     case VERDICT_DENY:
         break;
     }
@@ -3366,7 +3564,13 @@ static struct outcome call_bind(struct request *r)
         return (struct outcome){CONTINUE, 0};
     struct decision decision = decide_bind(&r->to, false);
     tell_destination(r, &r->to, decision);
-    return decision.verdict == VERDICT_ALLOW ? execute_bind(r) : outcome_reply(-decision.error);
+    if (decision.verdict == VERDICT_DENY)
+        return outcome_reply(-decision.error);
+    bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
+    result = remaps ? bind_remapped(r) : execute_bind(r);
+    if (remaps && result == 0)
+        remap_note(r, r->to.port);
+    return outcome_reply(result);
 }
 
 /* listen: what is bound is what is judged; without a bind the kernel picks a port, as for port 0. */
@@ -3391,6 +3595,7 @@ static struct outcome call_listen(struct request *r)
         ip_addr_from_sockaddr(&r->address, &r->to.addr, &r->to.port);
         r->to.dual = r->to.addr.version == 6 && ip_addr_is_unspecified(r->to.addr) &&
                      sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
+        r->to.port = remap_name(&remap, IPPROTO_TCP, r->pin, &r->address);
         struct decision decision = decide_bind(&r->to, true);
         tell_destination(r, &r->to, decision);
         if (decision.verdict == VERDICT_DENY)
@@ -3405,6 +3610,8 @@ static struct outcome call_listen(struct request *r)
     result = sys_result(listen(r->pin, (int)r->args[1]));
     if (counts)
         creds_restore(&ours, &theirs);
+    if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))
+        remap_note(r, r->to.port);
     return outcome_reply(result);
 }
 
@@ -3621,14 +3828,15 @@ static struct outcome call_run(struct request *r)
         return call_socket(r);
     case CALL_SETSOCKOPT:
         return call_setsockopt(r);
+    case CALL_GETSOCKNAME:
+    case CALL_GETPEERNAME:
+        return call_name(r);
     case CALL_OPEN:
         return call_open(r);
     case CALL_PRLIMIT:
     case CALL_SCHEDULE:
     case CALL_SIGNAL:
         return call_on_others(r);
-    case CALL_GETPEERNAME:
-        return call_getpeername(r);
     case CALL_NONE:
         break;
     }
@@ -3651,6 +3859,7 @@ static size_t lost_arguments(enum call call)
     case CALL_SOCKET:
     case CALL_SCHEDULE:
     case CALL_SIGNAL:
+    case CALL_GETSOCKNAME:
     case CALL_GETPEERNAME:
         return 3;
     case CALL_SENDMMSG:
@@ -3690,7 +3899,8 @@ static void reply(struct request *r, struct outcome outcome)
     if (r->broken_pipe && !here.killable)
         signal_thread(r, SIGPIPE);
     if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
-        (r->call == CALL_CONNECT || r->call == CALL_LISTEN) && r->address.any.sa_family != AF_UNSPEC)
+        (r->call == CALL_CONNECT || (r->call == CALL_LISTEN && !settings.port_remap)) &&
+        r->address.any.sa_family != AF_UNSPEC)
         pintable_drop(&made_sockets, r->pin); /* a pin would delay its FIN, and keep its port */
     release(r->pin, r->kind);
     r->pin = -1;
@@ -3738,7 +3948,8 @@ static void pending_add(struct request *r)
     p->request.was_pending = true;
     p->request.deadline = timeout ? clock_ms() + timeout : 0;
     p->cookie = r->call == CALL_CONNECT && r->kind.domain != AF_UNIX ? pin_cookie(r->pin) : 0;
-    p->by_tick = r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT);
+    p->by_tick = r->later ||
+                 (r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT));
     if (!p->by_tick)
         pending_watch(p, r->yields ? 0 : EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_ADD);
 }
@@ -4237,7 +4448,7 @@ static int serve(void)
             wait = 0;
         else if (n_pending > 0 && (wait < 0 || wait > TICK_MS))
             wait = TICK_MS;
-        else if (made_sockets.n > 0 && (wait < 0 || wait > SWEEP_MS))
+        else if (made_sockets.n + remap.n_kept > 0 && (wait < 0 || wait > SWEEP_MS))
             wait = SWEEP_MS;
         int n = epoll_wait(here.epoll, events, EVENTS_AT_ONCE, wait);
         bool ended = children == CHILDREN_MORE;
@@ -4252,8 +4463,9 @@ static int serve(void)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)
             status = EXIT_OURS; /* can't be: the command is our child */
-        if (made_sockets.n > 0 && clock_ms() >= next_sweep) {
+        if (made_sockets.n + remap.n_kept > 0 && clock_ms() >= next_sweep) {
             pintable_sweep(&made_sockets);
+            remap_sweep(&remap);
             next_sweep = clock_ms() + SWEEP_MS;
         }
         if (n_pending > 0 && clock_ms() >= next_tick) {
@@ -4779,6 +4991,8 @@ static int run_command(char **argv)
     here.pins.by_thread = features.threads;
     settings.no_getfd = settings.no_getfd || !features.getfd;
     here.pins.table = settings.no_getfd ? &made_sockets : NULL;
+    remap.pins = &here.pins;
+    remap.closer = &here.closer;
     c.ruleset = files_prepare(features.landlock);
     c.hosts_mount = main_prepare_hosts();
     main_prepare_environment();

@@ -27,7 +27,8 @@ enum {
     KERNEL_IPV6_FLOWINFO = 11,
     KERNEL_SOL_UDP = 17,
     KERNEL_SOL_TLS = 282,
-    KERNEL_UDP_SEGMENT = 103,     /* udp(7) */
+    KERNEL_UDP_CORK = 1,          /* udp(7) */
+    KERNEL_UDP_SEGMENT = 103,
     KERNEL_TLS_SET_RECORD_TYPE = 1, /* Documentation/networking/tls.rst */
     KERNEL_CLOSE_RANGE_CLOEXEC = 4, /* close_range(2), Linux 5.11 */
     KERNEL_IPPROTO_MPTCP = 262,   /* include/uapi/linux/in.h */

@@ -125,6 +125,22 @@ static void pin_set_blocking(int pin, bool blocks)
     ioctl(pin, FIONBIO, &nonblocking);
 }
 
+/* Set an int option of SOL_SOCKET, where that can't fail or doesn't matter (socket(7)). */
+static void pin_set_option(int pin, int option, int value)
+{
+    setsockopt(pin, SOL_SOCKET, option, &value, sizeof value);
+}
+
+/* Send what a UDP socket holds back, for MSG_MORE or UDP_CORK (udp(7)); that option stays as it is. */
+static void pin_uncork(int pin)
+{
+    int corks = sys_socket_option(pin, IPPROTO_UDP, KERNEL_UDP_CORK), off = 0;
+
+    setsockopt(pin, IPPROTO_UDP, KERNEL_UDP_CORK, &off, sizeof off);
+    if (corks > 0)
+        setsockopt(pin, IPPROTO_UDP, KERNEL_UDP_CORK, &corks, sizeof corks);
+}
+
 /* SO_SNDTIMEO in milliseconds, rounded up; 0: none. */
 static uint64_t pin_send_timeout(int pin)
 {

@@ -4,11 +4,10 @@
 
 #include "kernel.h"
 #include "process.h"
+#include "sockdiag.h"
 
-#include <linux/netlink.h>
 #include <sys/sysmacros.h>
 #include <sys/types.h>
-#include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 
 enum { UNIXDIAG_ROOM = 32768, UNIXDIAG_NAME_MAX = 108, UNIXDIAG_LISTEN = 10 /* TCP_LISTEN */ };
@@ -92,20 +91,6 @@ static uint32_t unixdiag_mount_device(int fd)
     return device;
 }
 
-/* Ask for all unix sockets of this network namespace. 0 or -errno. */
-static int unixdiag_ask(int fd)
-{
-    struct {
-        struct nlmsghdr header;
-        struct unix_diag_req request;
-    } dump = {
-        {sizeof dump, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0},
-        {.sdiag_family = AF_UNIX, .udiag_states = ~0u, .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS},
-    };
-
-    return send(fd, &dump, sizeof dump, 0) < 0 ? -errno : 0;
-}
-
 static struct unixdiag_socket unixdiag_describe(const struct nlmsghdr *message)
 {
     const struct unix_diag_msg *told = NLMSG_DATA(message);
@@ -120,39 +105,37 @@ static struct unixdiag_socket unixdiag_describe(const struct nlmsghdr *message)
     };
 }
 
-/* Call `found` with each socket that the key fits (NULL: with each socket) and with the context. 0, or -errno when the
- * kernel can't say (-ENOENT: it has no unix_diag). */
+/* What is looked for, and who is told. */
+struct unixdiag_search {
+    const struct unixdiag_key *key;
+    void (*found)(const struct unixdiag_socket *socket_of, void *context);
+    void *context;
+};
+
+static void unixdiag_take(const struct nlmsghdr *message, void *context)
+{
+    const struct unixdiag_search *search = context;
+    struct unixdiag_socket socket_of = unixdiag_describe(message);
+
+    if (search->key == NULL || unixdiag_matches(message, search->key))
+        search->found(&socket_of, search->context);
+}
+
+/* Call `found` with each socket of this network namespace that the key fits (NULL: with each socket) and with the
+ * context. 0, or -errno when the kernel can't say (-ENOENT: it has no unix_diag). */
 static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const struct unixdiag_socket *, void *),
                          void *context)
 {
-    static _Alignas(struct nlmsghdr) char room[UNIXDIAG_ROOM];
-    int fd CLOSE_FD = sys_result(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-    int result = fd < 0 ? fd : unixdiag_ask(fd);
+    struct unixdiag_search search = {key, found, context};
+    struct {
+        struct nlmsghdr header;
+        struct unix_diag_req request;
+    } dump = {
+        {sizeof dump, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0},
+        {.sdiag_family = AF_UNIX, .udiag_states = ~0u, .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS},
+    };
 
-    while (result == 0) {
-        ssize_t n = recv(fd, room, sizeof room, 0);
-        if (n < 0)
-            return -errno;
-        for (size_t at = 0, end = (size_t)n; at < end && end - at >= sizeof(struct nlmsghdr);) {
-            const struct nlmsghdr *m = (const void *)(room + at);
-
-            if (m->nlmsg_len < sizeof *m || m->nlmsg_len > end - at)
-                break;
-            at += NLMSG_ALIGN((size_t)m->nlmsg_len);
-            if (m->nlmsg_type == NLMSG_DONE)
-                return 0;
-            if (m->nlmsg_type == NLMSG_ERROR)
-                return m->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr))
-                           ? -EPROTO : ((const struct nlmsgerr *)NLMSG_DATA(m))->error;
-            if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY || m->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
-                continue;
-            if (key == NULL || unixdiag_matches(m, key)) {
-                struct unixdiag_socket socket_of = unixdiag_describe(m);
-                found(&socket_of, context);
-            }
-        }
-    }
-    return result;
+    return sockdiag_each(&dump.header, sizeof(struct unix_diag_msg), unixdiag_take, &search);
 }
 
 #endif

@@ -1,13 +1,15 @@
 /* native - one list of socket calls, made in order, one line a call. The lines of a run outside and of a run inside the
  * sandbox must be the same: native.test compares them.
  *
- * usage: native [tcp] [threads] [PATTERN]    tcp: only what a policy of TCP rules leaves there (no UDP, ICMP and unix
- *                                            datagram sockets); threads: every row's process has a second thread;
- *                                            PATTERN (glob(7)): only the rows whose names match
+ * usage: native [tcp] [threads] [port=N] [PATTERN]
+ *     tcp: only what a policy of TCP rules leaves there (no UDP, ICMP and unix datagram sockets); threads: every row's
+ *     process has a second thread; port=N: the rows of native_remap.h, too, with this port, which is free; PATTERN
+ *     (glob(7)): only the rows whose names match
  *
  * A line is the row's name, what its calls answered, and then what can be seen afterwards: signals, poll's events, the
  * socket's names, SO_ERROR, O_NONBLOCK, and what came out at the other end. Each row has a process and sockets of its
  * own, a directory that all of them share, and loopback addresses only. */
+#include "native_remap.h"
 #include "native_rows.h"
 #include "native_vector.h"
 
@@ -316,6 +318,9 @@ static void run_all(void)
         if (!options.tcp || !single_rows[i].datagram)
             run_row(&(struct row){
                 .place = single_rows[i].group, .call_name = single_rows[i].name, .single = single_rows[i].run});
+    for (size_t i = 0; i < COUNT(remap_rows) && asked_port != 0; i++)
+        if (!options.tcp || !remap_rows[i].datagram)
+            run_row(&(struct row){.place = "remap", .call_name = remap_rows[i].name, .single = remap_rows[i].run});
 }
 
 int main(int argc, char **argv)
@@ -327,6 +332,8 @@ int main(int argc, char **argv)
             options.tcp = true;
         else if (strcmp(argv[i], "threads") == 0)
             options.threads = true;
+        else if (strncmp(argv[i], "port=", 5) == 0)
+            asked_port = (uint16_t)atoi(argv[i] + 5);
         else
             options.pattern = argv[i];
     line = mmap(NULL, sizeof *line, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

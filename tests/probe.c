@@ -35,6 +35,7 @@ static const char usage_text[] =
     "       probe listen SOCKET [ADDRESS]               ok; without ADDRESS the socket is not bound first\n"
     "       probe port SOCKET ADDRESS                   bind, then print the port that getsockname gives\n"
     "       probe serve SOCKET ADDRESS [COUNT]          bind, print \"ready PORT\", answer COUNT peers (1)\n"
+    "       probe hold SOCKET ADDRESS CMD [ARG...]      bind, not listen, and become CMD with the socket open\n"
     "       probe setsockopt SOCKET LEVEL OPTION [NUMBER|hex:HEX]    ok; the value is an int, 1 unless given\n"
     "       probe getsockopt SOCKET LEVEL OPTION        the int\n"
     "       probe ioctl SOCKET REQUEST [NUMBER]         ok or the value; NUMBER, else a zeroed 256 byte buffer\n"
@@ -452,6 +453,19 @@ static void do_serve(void)
         answer_one(fd, type != SOCK_DGRAM);
 }
 
+static void do_hold(void)
+{
+    struct address address;
+    int fd = take_socket(&address), one = 1;
+
+    if (address.storage.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, (const struct sockaddr *)&address.storage, address.len) < 0)
+        failed();
+    execvp(*words, words);
+    failed();
+}
+
 static void do_setsockopt(void)
 {
     int fd = open_socket(kind_named(word("a socket")), NULL);
@@ -511,6 +525,7 @@ static const struct command {
     {"socket", do_socket},         {"socketpair", do_socketpair}, {"connect", do_connect}, {"sendto", do_sendto},
     {"sendmsg", do_sendmsg},       {"sendmmsg", do_sendmmsg},     {"send", do_send},       {"ask", do_ask},
     {"bind", do_bind},             {"listen", do_listen},         {"port", do_port},       {"serve", do_serve},
+    {"hold", do_hold},
     {"setsockopt", do_setsockopt}, {"getsockopt", do_getsockopt}, {"ioctl", do_ioctl},     {"syscall", do_syscall},
 };
 
