@@ -3879,6 +3879,12 @@ static void reply(struct request *r, struct outcome outcome)
 {
     int result = 0;
 
+    if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
+        (r->call == CALL_CONNECT || (r->call == CALL_LISTEN && !settings.port_remap)) &&
+        r->address.any.sa_family != AF_UNSPEC)
+        pintable_drop(&made_sockets, r->pin); /* a pin would delay its FIN, and keep its port */
+    release(r->pin, r->kind); /* before the answer: what the caller closes next shall be closed */
+    r->pin = -1;
     if (r->broken_pipe && here.killable)
         signal_thread(r, SIGPIPE);
     switch (outcome.what) {
@@ -3898,12 +3904,6 @@ static void reply(struct request *r, struct outcome outcome)
         lost_reply_keep(&lost_replies, r->tid, r->number, r->args, send_end(r, 0).value);
     if (r->broken_pipe && !here.killable)
         signal_thread(r, SIGPIPE);
-    if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
-        (r->call == CALL_CONNECT || (r->call == CALL_LISTEN && !settings.port_remap)) &&
-        r->address.any.sa_family != AF_UNSPEC)
-        pintable_drop(&made_sockets, r->pin); /* a pin would delay its FIN, and keep its port */
-    release(r->pin, r->kind);
-    r->pin = -1;
 }
 
 /* ---- pending: calls that wait, without anybody waiting ---- */

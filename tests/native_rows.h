@@ -77,6 +77,8 @@ static const struct single_row {
     {"bind", "unix-relative", bind_unix_relative, false},
     {"listen", "accept", listen_and_accept, false},
     {"stream", "urgent", stream_urgent, false},
+    {"stream", "ends-at-once", stream_ends_at_once_tcp, false},
+    {"stream", "ends-at-once-unix", stream_ends_at_once_unix, false},
     {"stream", "more", stream_more, false},
     {"stream", "much-tcp", stream_much_tcp, false},
     {"stream", "much-tcp-sendmsg", stream_much_tcp_sendmsg, false},

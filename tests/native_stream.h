@@ -36,6 +36,36 @@ static void stream_more(void)
     step_recv(f.peer, 0);
 }
 
+/* What is closed right after a call on it is closed: its peer needn't wait for the end. */
+static void ends_at_once(const struct kind *kind)
+{
+    unsigned late = 0;
+
+    for (int i = 0; i < 20; i++) {
+        struct fixture f = fixture_make(kind, CONNECTED, false);
+        struct iovec iov = {"x", 1};
+        struct header header = {.iov = &iov, .iovlen = 1};
+        char got[2];
+
+        MUST(RAW(SYS_sendmsg, f.fd, &header, 0));
+        MUST(close(f.fd));
+        MUST(RAW(SYS_recvfrom, f.peer, got, sizeof got, 0, NULL, NULL));
+        late += RAW(SYS_recvfrom, f.peer, got, sizeof got, MSG_DONTWAIT, NULL, NULL) != 0;
+        MUST(close(f.peer));
+    }
+    out(" late %u", late);
+}
+
+static void stream_ends_at_once_tcp(void)
+{
+    ends_at_once(&tcp4);
+}
+
+static void stream_ends_at_once_unix(void)
+{
+    ends_at_once(&unix_stream);
+}
+
 /* 3 MiB to a reader that counts: one call, all of it. */
 static void send_much(const struct kind *kind, bool by_sendmsg)
 {
