@@ -170,9 +170,9 @@ static void shapes(void)
 static void *wait_for_deaf(void *unused)
 {
     struct sockaddr_in to = at4(PERMITTED, DEAF_PORT);
-    int s = socket(AF_INET, SOCK_STREAM, 0);
 
-    connect(s, (struct sockaddr *)&to, sizeof to);
+    while (connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&to, sizeof to) == 0)
+        ; /* its queue takes a few */
     pause();
     return unused;
 }

@@ -232,7 +232,10 @@ static void groups(void)
     set_on_all("MCAST_JOIN_SOURCE_GROUP", IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, &source, sizeof source);
     set_on_all("IPV6_JOIN_GROUP", IPPROTO_IPV6, IPV6_JOIN_GROUP, &member6, sizeof member6);
     set_on_all("MCAST_JOIN_GROUP v6", IPPROTO_IPV6, MCAST_JOIN_GROUP, &any6, sizeof any6);
-    set_on_all("IPV6_JOIN_ANYCAST", IPPROTO_IPV6, OPT_JOIN_ANYCAST, &member6, sizeof member6);
+    member6.ipv6mr_multiaddr = at6("fd00::7777", 0).sin6_addr; /* on no link of ours, as the kernel says when asked */
+    int s = socket(AF_INET6, SOCK_STREAM, 0);
+    forbidden_to_ask("IPV6_JOIN_ANYCAST", setsockopt(s, IPPROTO_IPV6, OPT_JOIN_ANYCAST, &member6, sizeof member6));
+    close(s);
 }
 
 int main(int argc, char **argv)

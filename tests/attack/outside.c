@@ -376,8 +376,8 @@ static void watch(pid_t pid, int output, char *line, size_t room)
         if (polled[n_victims].revents == 0)
             continue;
         ssize_t n = read(output, line + used, room - used - 1);
-        ended = n <= 0;
         used += n > 0 ? (size_t)n : 0;
+        ended = n <= 0 || (options.wins && memchr(line, '\n', used) != NULL); /* what it started may hang */
     }
     for (size_t i = 0; i < n_victims; i++)
         victim_serve(&victims[i]);
