@@ -135,9 +135,10 @@ struct unix_rule {
     enum rule_list list;
     uint32_t tag;
     enum { UNIX_ANY, UNIX_ABSTRACT, UNIX_PATH, UNIX_BELOW } kind;
-    char *text;   /* the name, or the path without symbolic links as they were at start; lives to exit */
-    dev_t device; /* of UNIX_PATH's file at start; */
-    ino_t inode;  /* 0: there was none */
+    char *text;    /* the name, or the path without symbolic links as they were at start; lives to exit */
+    char *written; /* the path as it is written; lives to exit */
+    dev_t device;  /* of UNIX_PATH's file at start; */
+    ino_t inode;   /* 0: there was none */
 };
 
 /* METHOD HOST[/PATH] */
@@ -525,6 +526,7 @@ static rule_error policy_add_unix(enum rule_list list, struct slice target, uint
         rule.kind = text[target.len - 1] == '/' ? UNIX_BELOW : UNIX_PATH;
         if (rule.kind == UNIX_BELOW && target.len > 1)
             text[target.len - 1] = 0;
+        rule.written = text;
         rule.text = path_canonical(text);
         struct stat status;
         if (rule.kind == UNIX_PATH && rule.text != NULL && stat(rule.text, &status) == 0) {
@@ -2259,24 +2261,41 @@ static int64_t policy_find_denied(enum protocol protocol, struct ip_addr addr, u
     return rule;
 }
 
-static bool unix_rule_covers(const struct unix_rule *rule, const char *name, size_t name_len)
+/* Does a rule cover a name, if `text` is the rule's own? */
+static bool unix_rule_covers_as(const struct unix_rule *rule, const char *text, const char *name, size_t name_len)
 {
-    if (rule->text == NULL)
+    if (text == NULL)
         return rule->kind == UNIX_ANY;
-    size_t len = strlen(rule->text);
+    size_t len = strlen(text);
 
     switch (rule->kind) {
     case UNIX_ANY:
         return true;
     case UNIX_ABSTRACT:
-        return name[0] == '@' && name_len == len + 1 && memcmp(name + 1, rule->text, len) == 0;
+        return name[0] == '@' && name_len == len + 1 && memcmp(name + 1, text, len) == 0;
     case UNIX_PATH:
-        return strcmp(name, rule->text) == 0;
+        return strcmp(name, text) == 0;
     case UNIX_BELOW:
-        len = strcmp(rule->text, "/") == 0 ? 0 : len;
-        return strncmp(name, rule->text, len) == 0 && name[len] == '/';
+        len = strcmp(text, "/") == 0 ? 0 : len;
+        return strncmp(name, text, len) == 0 && name[len] == '/';
     }
     return false;
+}
+
+static bool unix_rule_covers(const struct unix_rule *rule, const struct unix_target *target)
+{
+    return unix_rule_covers_as(rule, rule->text, target->name, target->name_len);
+}
+
+/* Does a rule cover the path that its holder bound the target by, letter by letter? Symbolic links say nothing: they
+ * may be the command's own by now. */
+static bool unix_rule_covers_bound(const struct unix_rule *rule, const struct unix_target *target)
+{
+    const char *bound = target->bound;
+
+    return bound[0] != 0 && path_is_plain(bound) &&
+           (unix_rule_covers_as(rule, rule->text, bound, strlen(bound)) ||
+            unix_rule_covers_as(rule, rule->written, bound, strlen(bound)));
 }
 
 /* Is this the very file that the rule's path was at start? */
@@ -2286,22 +2305,20 @@ static bool unix_rule_has_file(const struct unix_rule *rule, const struct unix_t
            rule->device == target->device;
 }
 
-/* Does an allow rule cover the target: by the name that it has now, and by the one that it was bound by, since
+/* Does an allow rule cover the target: by the name that it has now, and by the path that it was bound by, since
  * whoever may write the directory can link or rename it; or by the very file that the rule's path was at start. */
 static bool unix_rule_allows(const struct unix_rule *rule, const struct unix_target *target)
 {
-    if (!unix_rule_covers(rule, target->name, target->name_len))
-        return false;
-    if (unix_rule_has_file(rule, target))
-        return true;
-    return target->bound[0] == 0 || unix_rule_covers(rule, target->bound, strlen(target->bound));
+    bool by_path = rule->kind == UNIX_PATH || rule->kind == UNIX_BELOW;
+
+    return unix_rule_covers(rule, target) &&
+           (!by_path || unix_rule_has_file(rule, target) || unix_rule_covers_bound(rule, target));
 }
 
 static bool unix_rule_denies(const struct unix_rule *rule, const struct unix_target *target)
 {
-    return unix_rule_covers(rule, target->name, target->name_len) ||
-           (target->bound[0] != 0 && unix_rule_covers(rule, target->bound, strlen(target->bound))) ||
-           unix_rule_has_file(rule, target);
+    return unix_rule_covers(rule, target) || unix_rule_has_file(rule, target) || unix_rule_covers_bound(rule, target) ||
+           unix_rule_covers_as(rule, rule->text, target->leads, strlen(target->leads));
 }
 
 /* A unix socket: what the sandbox bound is inside; anything else takes a rule. */

@@ -14,6 +14,18 @@ static bool path_is_beneath(const char *path, const char *of)
     return strncmp(path, of, len) == 0 && (path[len] == '/' || path[len] == 0);
 }
 
+/* Is every part of a path a name, none "." or ".." or empty? */
+static bool path_is_plain(const char *path)
+{
+    for (const char *at = path; (at = strchr(at, '/')) != NULL;) {
+        size_t len = strcspn(++at, "/");
+
+        if (len == 0 || (len <= 2 && strncmp(at, "..", len) == 0))
+            return false;
+    }
+    return true;
+}
+
 /* An absolute path without symbolic links; of what doesn't exist yet, those of the directory it will be in. To be
  * freed; NULL when memory is out. */
 static char *path_canonical(const char *path)

@@ -26,7 +26,8 @@ struct unix_target {
     struct creds caller;      /* whose rights it was found by, and is used with */
     char name[PATH_MAX + 1];  /* its path as we see it, or @ and the abstract name, for rules and people */
     size_t name_len;          /* an abstract name may hold NULs */
-    char bound[PATH_MAX + 1]; /* the path that its holder bound it by, without symbolic links; empty: unknown */
+    char bound[PATH_MAX + 1]; /* the path that its holder bound it by; empty: unknown, or a relative one */
+    char leads[PATH_MAX + 1]; /* the same without the symbolic links that there are now */
     int file;                 /* O_PATH of the socket's file, owned; < 0: an abstract name */
     dev_t device;
     ino_t inode;
@@ -59,13 +60,13 @@ struct unix_search {
     const struct unix_own *own;
     int type; /* 0: any */
     bool seen, stranger;
-    char *bound; /* of unix_target */
+    struct unix_target *target; /* whose bound and leads are filled in */
 };
 
 static void unix_search_found(const struct unixdiag_socket *found, void *context)
 {
     struct unix_search *search = context;
-    char bound[UNIXDIAG_NAME_MAX + 1];
+    struct unix_target *target = search->target;
 
     if ((search->type != 0 && found->type != search->type) || (found->type != SOCK_DGRAM && !found->listens))
         return;
@@ -74,17 +75,17 @@ static void unix_search_found(const struct unixdiag_socket *found, void *context
         return;
     }
     search->stranger = true;
-    if (found->name_len > 0 && found->name_len < sizeof bound && found->name[0] == '/') {
-        snprintf(bound, sizeof bound, "%.*s", (int)found->name_len, found->name);
-        char *canonical = path_canonical(bound);
-        snprintf(search->bound, PATH_MAX + 1, "%s", canonical ? canonical : bound);
+    if (found->name_len > 0 && found->name_len <= UNIXDIAG_NAME_MAX && found->name[0] == '/') {
+        snprintf(target->bound, sizeof target->bound, "%.*s", (int)found->name_len, found->name);
+        char *canonical = path_canonical(target->bound);
+        snprintf(target->leads, sizeof target->leads, "%s", canonical ? canonical : target->bound);
         free(canonical);
     }
 }
 
 static void unix_target_ask(struct unix_target *target, struct unix_own *own, const struct unixdiag_key *key, int type)
 {
-    struct unix_search search = {own, type, false, false, target->bound};
+    struct unix_search search = {own, type, false, false, target};
     uint64_t start = clock_us();
     int result = unixdiag_each(key, unix_search_found, &search);
     uint64_t taken = clock_us() - start;
@@ -163,7 +164,7 @@ static int unix_target_find(struct unix_target *target, struct unix_own *own, pi
         close(target->file);
     target->file = -1;
     target->holder = HELD_OUTSIDE;
-    target->bound[0] = 0;
+    target->bound[0] = target->leads[0] = 0;
     if (creds_read(tid, &target->caller) < 0)
         return -EACCES;
     if (address->local.sun_path[0] == 0) {
