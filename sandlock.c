@@ -4102,7 +4102,8 @@ static void pending_end_of(pid_t tid)
 
 /* ---- HTTP: dials that come to an end, and those for requests ---- */
 
-/* The server can't be had. A call that waits gets the errno; a non-blocking socket is refused, or times out by itself. */
+/* The server can't be had. A call that waits gets the errno; a non-blocking socket is refused, or times out by
+ * itself. */
 static void dial_fail(struct dial *dial, int error)
 {
     struct proxy_message message = {.kind = PROXY_DIALLED, .serial = dial->serial, .result = -error};
