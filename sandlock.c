@@ -1939,7 +1939,7 @@ static struct supervisor {
     struct helper proxy, lookups;
     struct hold holds[2]; /* where connects wait that go to the proxy: IPv4's, IPv6's */
 } here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1},
-          .proxy = {.channel = -1}, .lookups = {.channel = -1}, .holds = {{.filtered = -1}, {.filtered = -1}}};
+          .proxy = {.channel = -1}, .lookups = {.channel = -1}, .holds = {{.full = -1}, {.full = -1}}};
 
 static struct pintable made_sockets; /* the sockets that we made, where we have to */
 
@@ -3322,7 +3322,7 @@ static void redirect_forget(uint64_t cookie)
 /* A permitted connect that the HTTP rules govern: the socket waits at a hold, until the proxy has the other end. */
 static struct outcome redirect(struct request *r)
 {
-    struct hold *hold = &here.holds[r->to.addr.version == 6 && here.holds[1].filtered >= 0];
+    struct hold *hold = &here.holds[r->to.addr.version == 6 && here.holds[1].full >= 0];
     bool blocks = pin_blocks(r->pin);
     union address bound;
     struct ip_addr local;
@@ -4964,10 +4964,17 @@ static void main_prepare_loop(const sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* All that a look-up takes. */
+static const enum syscall_number lookups_calls[] = {
+    NR_brk, NR_clock_gettime, NR_clone, NR_close, NR_connect, NR_exit_group, NR_getrandom, NR_madvise, NR_mmap, NR_mremap,
+    NR_munmap, NR_poll, NR_ppoll, NR_recvfrom, NR_recvmsg, NR_restart_syscall, NR_rt_sigprocmask, NR_sendto,
+    NR_setsockopt, NR_socket,
+};
+
 static void http_lookups_run(void)
 {
-    own_confine();
-    lookups_serve(HELPER_CHANNEL, &policy.resolvconf, growing_slice(&hosts_known));
+    if (helper_confine(lookups_calls, ARRAY_LEN(lookups_calls)) == 0)
+        lookups_serve(HELPER_CHANNEL, &policy.resolvconf, growing_slice(&hosts_known));
 }
 
 /* Where there are HTTP rules: the proxy, the place where connects wait for it, and who looks up its names. */

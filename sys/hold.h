@@ -1,6 +1,6 @@
 /* hold.h - a connect that is held: it waits in SYN_SENT until its other end is made, or can't be (tcp(7))
  *
- * Who connects to a hold sends its SYN to a socket whose filter drops everything, so nothing comes back. Later the
+ * A hold is a listening socket whose queue is full: SYNs to it are dropped, so who connects hears nothing. Later the
  * other end is a socket of ours with the hold's own address that connects to the waiting one: a simultaneous open (RFC
  * 9293, 3.5), which has both established at once. Nobody gets through a hold but by a connection that we make. */
 #ifndef HOLD_H
@@ -9,12 +9,12 @@
 #include "addr.h"
 #include "kernel.h"
 
-#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 struct hold {
-    int filtered; /* listens, and hears nothing; owned, < 0: there is none */
+    int full;     /* listens, and accepts nobody; owned, < 0: there is none */
+    int filling;  /* the one connection in its queue; owned */
     int refusing; /* bound, but doesn't listen: who connects is refused; owned */
     struct ip_addr addr;
     uint16_t port, refusing_port;
@@ -42,16 +42,17 @@ static int hold_bind(struct ip_addr addr, uint16_t *port, bool shared)
 /* Make one on a loopback address. 0 or -errno. */
 static int hold_open(struct hold *hold, struct ip_addr loopback)
 {
-    static struct sock_filter nothing = {BPF_RET | BPF_K, 0, 0, 0};
-    const struct sock_fprog filter = {1, &nothing};
+    struct sockaddr_storage at;
+    sa_family_t family = loopback.version == 4 ? AF_INET : AF_INET6;
 
-    *hold = (struct hold){.filtered = -1, .refusing = -1, .addr = loopback};
+    *hold = (struct hold){.full = -1, .addr = loopback};
     hold->refusing = hold_bind(loopback, &hold->refusing_port, false);
-    hold->filtered = hold_bind(loopback, &hold->port, true);
-    if (hold->filtered < 0)
-        return hold->filtered;
-    if (setsockopt(hold->filtered, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ||
-        listen(hold->filtered, 1) < 0)
+    hold->full = hold_bind(loopback, &hold->port, true);
+    if (hold->full < 0)
+        return hold->full;
+    socklen_t len = ip_addr_to_sockaddr(loopback, hold->port, family, &at);
+    hold->filling = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listen(hold->full, 0) < 0 || connect(hold->filling, (struct sockaddr *)&at, len) < 0)
         return -errno;
     return 0;
 }
@@ -59,7 +60,7 @@ static int hold_open(struct hold *hold, struct ip_addr loopback)
 /* Is this socket's peer a hold? */
 static bool hold_has(const struct hold *hold, struct ip_addr peer, uint16_t port)
 {
-    return hold->filtered >= 0 && hold->port == port && hold->addr.version == peer.version &&
+    return hold->full >= 0 && hold->port == port && hold->addr.version == peer.version &&
            hold->addr.hi == peer.hi && hold->addr.lo == peer.lo;
 }
 
