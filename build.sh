@@ -64,6 +64,8 @@ vm      qemu-system-aarch64                     qemu-system-arm             qemu
 vm      cpio                                    cpio                        cpio
 vm      xz                                      xz-utils                    xz
 bench   bwrap                                   bubblewrap                  bubblewrap
+bench   tinyproxy                               tinyproxy-bin               tinyproxy
+bench   squid                                   squid                       squid
 END
 }
 

@@ -562,7 +562,7 @@ static rule_error http_parse_host(struct slice host, struct http_rule *rule)
         rule->kind = HOST_BELOW;
         rule->host = (struct slice){host.p + 2, host.len - 2};
     } else if (memchr(host.p, ':', host.len) != NULL) {
-        return "a host takes no port here; --http-port and --tls-port name the ports of all HTTP rules";
+        return "a host takes no port here; --http-port and --tls-port for all HTTP rules would be right";
     }
     if ((rule->kind == HOST_BELOW || rule->kind == HOST_NAME) && !rule_is_name(rule->host))
         return "not a host; a name, an IP address, * or *.example.com would be right";

@@ -374,8 +374,10 @@ part_compile() {
         native="$call" sandlock="$sandlock run -- $call"
 }
 
+. tests/bench/http.sh
+
 [ $# -gt 0 ] || set -- calls tcp untrapped startup memory rules pending scale million strace \
-    redis files names wrk iperf git compile
+    redis files names wrk iperf git compile http
 echo "$(uname -srm), $(nproc) CPUs, caller and supervisor on CPU $cpu, $rounds rounds"
 echo
 row what figure median '10th - 90th pct' goal
