@@ -4966,9 +4966,9 @@ static void main_prepare_loop(const sigset_t *signals)
 
 /* All that a look-up takes. */
 static const enum syscall_number lookups_calls[] = {
-    NR_brk, NR_clock_gettime, NR_clone, NR_close, NR_connect, NR_exit_group, NR_getrandom, NR_madvise, NR_mmap, NR_mremap,
-    NR_munmap, NR_poll, NR_ppoll, NR_recvfrom, NR_recvmsg, NR_restart_syscall, NR_rt_sigprocmask, NR_sendto,
-    NR_setsockopt, NR_socket,
+    NR_brk, NR_clock_gettime, NR_clone, NR_close, NR_connect, NR_exit_group, NR_getrandom, NR_madvise, NR_mmap,
+    NR_mremap, NR_munmap, NR_poll, NR_ppoll, NR_recvfrom, NR_recvmsg, NR_restart_syscall, NR_rt_sigprocmask,
+    NR_sendto, NR_setsockopt, NR_socket,
 };
 
 static void http_lookups_run(void)
