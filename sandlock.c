@@ -7,12 +7,14 @@
 
 
 #include "sys/addr.h"
+#include "sys/asker.h"
 #include "sys/base.h"
 #include "sys/bpf.h"
 #include "sys/caps.h"
 #include "sys/childpath.h"
 #include "sys/clock.h"
 #include "sys/closer.h"
+#include "sys/coprocess.h"
 #include "sys/creds.h"
 #include "sys/features.h"
 #include "sys/filerules.h"
@@ -73,6 +75,12 @@ enum {
     KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
     STAND_INS_MAX = 64,
     LATER = -KERNEL_ERESTARTSYS, /* ours alone: no errno of a caller's */
+    HELD = LATER - 1,          /* nor this */
+    ASK_WORDS_MAX = 64,
+    ASK_SECONDS = 60,
+    ASKS_MAX = 16,             /* about one call, which may lead elsewhere each time it is looked at */
+    ASK_PATIENCE_MS = 1000,    /* for the helper to end by itself */
+    REMEMBERED_MAX = 4096,     /* answers for the rest of the run */
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     ROUNDS_MAX = 4,            /* of one send, before others have their turn */
     CALLS_MAX = 512,           /* above every trapped call's number */
@@ -83,6 +91,7 @@ enum {
     PENDING_MAX = 16384,
     EVENT_LISTENER = PENDING_MAX, /* epoll tags; lower ones are places in pending */
     EVENT_SIGNALS,
+    EVENT_ASKER,
     EVENT_PROXY,
     EVENT_LOOKUPS,
     EVENT_DIAL,          /* and the following: a place in dials */
@@ -104,12 +113,14 @@ enum rule_list { LIST_ALLOW, LIST_DENY, LIST_BIND, LIST_BIND_DENY, LIST_HTTP, LI
 static const char *const list_options[LISTS] = {"--net-allow",     "--net-deny",   "--net-allow-bind",
                                                 "--net-deny-bind", "--http-allow", "--http-deny"};
 
-enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REDIRECT /* allowed, to the proxy */ };
+enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REDIRECT /* allowed, to the proxy */, VERDICT_ASK };
+
+enum { RULE_NONE = -1, RULE_ASKED = -2 };
 
 struct decision {
     enum verdict verdict;
     int error;    /* what a refused call answers */
-    int64_t rule; /* its index in policy.texts; -1: no rule spoke */
+    int64_t rule; /* its index in policy.texts; RULE_NONE: no rule spoke; RULE_ASKED: who was asked did */
 };
 
 /* Entries of one set while rules are read; handed to ipset_build at the end. */
@@ -182,6 +193,7 @@ struct policy {
     bool names_ranges;          /* does one say public, private or metadata? */
     bool open[PROTOCOLS];       /* may sockets of this protocol exist? */
     bool traps_sends;
+    enum { UNDECIDED_REFUSED, UNDECIDED_ASKED } undecided; /* what becomes of what no rule decides */
     int deny_errno; /* 0: ECONNREFUSED */
 };
 
@@ -217,6 +229,8 @@ struct settings {
     const char *cwd, *chroot;
     bool hosts_mount;
     char *command[COMMAND_WORDS_MAX + 1]; /* a policy file's; words live to exit */
+    const char *ask;      /* --ask; NULL: nobody */
+    unsigned ask_timeout; /* seconds; 0: ASK_SECONDS */
     int keep_fds[KEEP_FDS_MAX];
     size_t n_keep_fds;
 };
@@ -949,6 +963,11 @@ static void policy_finish(void)
     if (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY])
         for (unsigned p = 0; p < PROTOCOLS; p++)
             policy.open[p] = true;
+    if (policy.undecided != UNDECIDED_REFUSED) {
+        policy.any[LIST_ALLOW] = true; /* what none of them names is not permitted, not yet */
+        for (unsigned p = 0; p < PROTOCOLS; p++)
+            policy.open[p] = true;
+    }
     policy.traps_sends = policy.open[PROTOCOL_UDP] || policy.open[PROTOCOL_ICMP] || policy.n_unix_rules > 0;
 }
 
@@ -1087,7 +1106,8 @@ static void set_deny_errno(const char *value)
         "EADDRNOTAVAIL, ECONNRESET, ECONNABORTED or EHOSTDOWN would be right", value);
 }
 
-static void set_timeout(const char *value)
+/* A duration in seconds: a number, or one with s, m or h. */
+static unsigned parse_duration(const char *option, const char *value)
 {
     struct slice number = slice_of(value);
     uint64_t seconds, unit = 1;
@@ -1104,8 +1124,32 @@ static void set_timeout(const char *value)
             number.len--;
         }
     if (parse_uint(number, INT32_MAX / 1000 / unit, &seconds) < 0 || seconds == 0)
-        die("--timeout '%s': not a duration; 10s, 5m, 2h or a number of seconds (at most 596h) would be right", value);
-    settings.timeout = (unsigned)(seconds * unit);
+        die("%s '%s': not a duration; 10s, 5m, 2h or a number of seconds (at most 596h) would be right", option, value);
+    return (unsigned)(seconds * unit);
+}
+
+static void set_timeout(const char *value)
+{
+    settings.timeout = parse_duration("--timeout", value);
+}
+
+static void set_ask(const char *value)
+{
+    uint64_t fd;
+
+    if (strncmp(value, "fd:", 3) == 0 &&
+        (parse_uint(slice_of(value + 3), INT32_MAX, &fd) < 0 || fd <= STDERR_FILENO ||
+         sys_socket_option((int)fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM))
+        die("--ask '%s': not an open stream socket above 2; one end of a socketpair(2), like fd:3, would be right", value);
+    if (value[strspn(value, " ")] == 0)
+        die("--ask '%s': no command; one that reads questions and writes answers, or fd:N, would be right", value);
+    settings.ask = value;
+    policy.undecided = UNDECIDED_ASKED;
+}
+
+static void set_ask_timeout(const char *value)
+{
+    settings.ask_timeout = parse_duration("--ask-timeout", value);
 }
 
 static void set_keep_fd(const char *value)
@@ -1264,6 +1308,8 @@ static const struct option {
     {"-w", "PATH", set_write, NULL, "let files be read, written and made beneath PATH"},
     {"--fs-deny", "PATH", set_fs_deny, NULL, "no access beneath PATH"},
     {"--policy", "FILE", set_policy, NULL, "options from a file: one a line, without the dashes; # begins a comment"},
+    {"--ask", "CMD", set_ask, NULL, "ask this command, or fd:N, what becomes of a destination that no rule decides"},
+    {"--ask-timeout", "TIME", set_ask_timeout, NULL, "refuse what isn't answered by then (60s)"},
     {"--log", "FILE", set_log, NULL, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
     {"--log-allowed", NULL, NULL, &settings.log_allowed, "write what is permitted there, too"},
     {"--chroot", "DIR", set_chroot, NULL, "make this the command's root directory (root only)"},
@@ -1899,6 +1945,23 @@ struct destination {
     bool dual;    /* a bind of :: that takes IPv4 as well */
 };
 
+/* What somebody is asked about, to know it again: bytes that say nothing are zero. */
+struct subject {
+    uint64_t hi, lo;       /* of an IP address */
+    uint64_t device, inode; /* of a unix socket's file */
+    uint32_t kind, protocol, version, port;
+    uint32_t binds;
+    char name[UNIXDIAG_NAME_MAX + 1]; /* a unix socket's, as far as it goes */
+};
+
+/* Whose question it is: an answer that comes while a signal is handled is the repetition's. */
+struct asking {
+    uint64_t tid;
+    struct subject subject;
+};
+
+enum answer { ANSWER_NONE, ANSWER_ALLOW, ANSWER_DENY, ANSWER_ALWAYS, ANSWER_NEVER, ANSWERS };
+
 /* A trapped call, from its notification to its reply. */
 struct request {
     uint64_t id;
@@ -1918,11 +1981,16 @@ struct request {
     bool later;         /* it couldn't be judged yet: it is tried on the tick, and judged then */
     size_t sent_messages, sent_bytes; /* how far a send has come */
     uint64_t deadline;  /* SO_SNDTIMEO, on the clock of clock_ms; 0: none */
+    uint64_t question;  /* that is open for it; 0: none */
+    unsigned asks;      /* how often it was asked about */
+    int refusal;        /* the errno where that isn't answered */
+    struct subject asked;
+    enum answer answer; /* to that: none, to allow or to deny */
 };
 
 /* What becomes of a request. */
 struct outcome {
-    enum { REPLY, CONTINUE, PEND, VANISHED } what;
+    enum { REPLY, CONTINUE, PEND, HOLD, VANISHED } what; /* HOLD: until the question about it is answered */
     int64_t value; /* of REPLY: >= 0, or -errno */
 };
 
@@ -1965,6 +2033,8 @@ static void release(int fd, struct socket_kind kind)
 /* Pin argument 0. 0 or -errno. Our own shortage of descriptors is the caller's shortage of buffers. */
 static int parse_pin(struct request *r)
 {
+    if (r->pin >= 0) /* it was held */
+        return 0;
     r->pin = pin_take(&here.pins, r->tid, (int)r->args[0]);
     if (r->pin == -EMFILE || r->pin == -ENFILE)
         return -ENOBUFS;
@@ -2080,7 +2150,7 @@ static int parse_destination(const struct request *r, union address *address, so
 static int parse_address(struct request *r)
 {
     int64_t len = (int32_t)r->args[2];
-    int result = r->pin >= 0 ? 0 : parse_pin(r);
+    int result = parse_pin(r);
 
     if (result < 0)
         return result;
@@ -2421,6 +2491,8 @@ static const char *scheme_of(enum protocol protocol)
 
 static void event_name_rule(struct event *event, int64_t rule)
 {
+    if (rule == RULE_ASKED)
+        snprintf(event->rule, sizeof event->rule, "--ask");
     if (rule < 0)
         return;
     const struct rule_text *text = &policy.texts[rule];
@@ -2500,11 +2572,6 @@ enum http_way {
 /* Why a request was refused: what a report's result says. */
 enum http_reason { REASON_RULES, REASON_FOREIGN, REASON_MALFORMED, REASON_NAMELESS };
 
-static bool addr_is(struct ip_addr a, struct ip_addr b)
-{
-    return a.version == b.version && a.hi == b.hi && a.lo == b.lo;
-}
-
 /* What the policy's names have: is this one of them? Then `has`, whether the address is among its own. */
 static const struct resolve_name *http_name_find(struct slice host, struct ip_addr addr, bool *has)
 {
@@ -2516,7 +2583,7 @@ static const struct resolve_name *http_name_find(struct slice host, struct ip_ad
             continue;
         for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
             for (size_t a = 0; a < name->families[f].n; a++)
-                *has = *has || addr_is(name->families[f].addrs[a], addr);
+                *has = *has || ip_addr_equal(name->families[f].addrs[a], addr);
         return name;
     }
     return NULL;
@@ -2527,7 +2594,7 @@ static enum http_way http_way(struct slice host, const struct ip_addr *literal, 
     bool has;
 
     if (literal != NULL)
-        return addr_is(*literal, addr) ? WAY_ORIGINAL : WAY_NONE;
+        return ip_addr_equal(*literal, addr) ? WAY_ORIGINAL : WAY_NONE;
     http_name_find(host, addr, &has);
     return has ? WAY_ORIGINAL : policy.http_any_host ? WAY_NAME : WAY_NONE;
 }
@@ -2540,7 +2607,7 @@ static bool http_rule_has_host(const struct http_rule *rule, struct slice host, 
     case HOST_ANY:
         return true;
     case HOST_ADDRESS:
-        return literal != NULL && addr_is(rule->addr, *literal);
+        return literal != NULL && ip_addr_equal(rule->addr, *literal);
     case HOST_NAME:
         return literal == NULL && hosts_name_equal(rule->host, host);
     case HOST_BELOW:
@@ -2711,6 +2778,173 @@ static void http_proxy_run(void)
         helper_confine(proxy_calls, ARRAY_LEN(proxy_calls)) < 0)
         return;
     proxy_run();
+}
+
+/* ---- what no rule decides: it is asked about, where there is somebody to be asked ---- */
+
+static const char *const answer_words[ANSWERS] = {"", "allow", "deny", "always", "never"};
+
+static struct asker asker;
+static struct coprocess ask_helper = {-1, 0};
+
+/* Answers for the rest of the run, by hash; kind 0 is a free place. */
+static struct remembered {
+    struct subject subject;
+    bool allowed;
+} remembered[2 * REMEMBERED_MAX];
+static size_t n_remembered;
+
+static struct subject subject_of(const struct destination *to, bool binds)
+{
+    struct subject subject;
+
+    memset(&subject, 0, sizeof subject); /* padding, too: it is compared whole */
+    subject.kind = to->kind;
+    subject.binds = binds;
+    if (to->kind == DESTINATION_UNIX) {
+        subject.device = unix_target.file < 0 ? 0 : unix_target.device;
+        subject.inode = unix_target.file < 0 ? 0 : unix_target.inode;
+        snprintf(subject.name, sizeof subject.name, "%.*s", UNIXDIAG_NAME_MAX, unix_target.name);
+    } else {
+        subject.protocol = to->protocol;
+        subject.hi = to->addr.hi;
+        subject.lo = to->addr.lo;
+        subject.version = to->addr.version;
+        subject.port = to->port;
+    }
+    return subject;
+}
+
+static bool subject_same(const struct subject *a, const struct subject *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* The place of what is remembered of a subject, or of what would be. */
+static struct remembered *remembered_find(const struct subject *subject)
+{
+    const uint8_t *bytes = (const void *)subject;
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+
+    for (size_t i = 0; i < sizeof *subject; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3;
+    for (size_t at = hash % ARRAY_LEN(remembered);; at = (at + 1) % ARRAY_LEN(remembered))
+        if (remembered[at].subject.kind == 0 || subject_same(&remembered[at].subject, subject))
+            return &remembered[at];
+}
+
+/* false: there is no room left. */
+static bool remember(const struct subject *subject, bool allowed)
+{
+    struct remembered *place = remembered_find(subject);
+
+    if (place->subject.kind == 0 && n_remembered == REMEMBERED_MAX)
+        return false;
+    n_remembered += place->subject.kind == 0;
+    *place = (struct remembered){*subject, allowed};
+    return true;
+}
+
+/* Was it refused only since no rule names it? Where there is nobody to be reached, and where another option is what
+ * would permit it, there is nothing to ask about. */
+static bool is_undecided(const struct destination *to, struct decision decision)
+{
+    if (decision.verdict != VERDICT_DENY || decision.rule != RULE_NONE)
+        return false;
+    if (to->kind == DESTINATION_UNIX) /* and the name can be shown whole */
+        return unix_target.holder != HELD_BY_NOBODY && unix_target.name_len <= EVENT_NAME &&
+               strlen(unix_target.name) == unix_target.name_len;
+    return to->kind == DESTINATION_IP && to->protocol < PROTOCOLS && !(to->steered && !settings.allow_steering);
+}
+
+/* What becomes of what no rule decides. VERDICT_ASK: it has to be asked about, and r says what. */
+static struct decision settle(struct request *r, const struct destination *to, struct decision decision)
+{
+    if (policy.undecided == UNDECIDED_REFUSED || !is_undecided(to, decision))
+        return decision;
+    struct subject subject = subject_of(to, r->call == CALL_BIND || r->call == CALL_LISTEN);
+    const struct remembered *known = remembered_find(&subject);
+    enum answer answer = r->answer != ANSWER_NONE && subject_same(&r->asked, &subject) ? r->answer : ANSWER_NONE;
+    if (known->subject.kind != 0)
+        answer = known->allowed ? ANSWER_ALLOW : ANSWER_DENY;
+    decision.rule = RULE_ASKED;
+    decision.verdict = answer == ANSWER_NONE ? VERDICT_ASK : answer == ANSWER_ALLOW ? VERDICT_ALLOW : VERDICT_DENY;
+    if (decision.verdict == VERDICT_ASK) {
+        r->asked = subject;
+        r->answer = ANSWER_NONE;
+        r->to = *to;
+        r->refusal = decision.error;
+    }
+    return decision;
+}
+
+/* The verdict on r's destination, as the rules decide or who was asked; it is told. */
+static struct decision judge(struct request *r, struct decision decision)
+{
+    decision = settle(r, &r->to, decision);
+    if (decision.verdict != VERDICT_ASK)
+        tell_destination(r, &r->to, decision);
+    return decision;
+}
+
+/* A name by which the policy knows an address; empty: none. */
+static struct slice name_of(struct ip_addr addr)
+{
+    for (size_t i = 0; i < policy.n_names; i++)
+        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+            for (size_t a = 0; a < policy.names[i].families[f].n; a++)
+                if (ip_addr_equal(policy.names[i].families[f].addrs[a], addr))
+                    return policy.names[i].name;
+    return (struct slice){NULL, 0};
+}
+
+/* The question about a held call, as a line of JSON that is still open. Empty: there would be too much to say. */
+static void ask_compose(struct asker_question *q, const struct request *r)
+{
+    struct text line = {.len = 0};
+    struct event event = {.operation = call_names[r->call]};
+    struct process_status status = {.leader = r->tid};
+    char name[PROCESS_NAME_MAX];
+
+    process_name(r->tid, name);
+    process_status_read(r->tid, &status);
+    event_of_destination(&event, &r->to, (struct decision){VERDICT_DENY, 0, RULE_NONE},
+                         r->call == CALL_BIND || r->call == CALL_LISTEN);
+    text_add(&line, "{\"id\":%llu,\"operation\":\"%s\",\"protocol\":\"%s\",\"address\":", (unsigned long long)q->id,
+             event.operation, event.protocol);
+    text_add_json(&line, event.address);
+    if (r->to.kind == DESTINATION_IP)
+        text_add(&line, ",\"port\":%u", event.port);
+    text_add(&line, ",\"pid\":%d,\"command\":", status.leader);
+    text_add_json(&line, name);
+    text_add(&line, ",\"allow\":");
+    text_add_json(&line, event.allow);
+    q->len = line.full ? 0 : line.len;
+    memcpy(q->line, line.bytes, q->len);
+}
+
+/* Ask about a held call, whom `holder` stands for. NULL: there is nobody to be asked, or it was asked too often. *now:
+ * it has been answered already, while a signal was handled. */
+static struct asker_question *ask_about(struct request *r, uint32_t holder, bool *now)
+{
+    struct asking about = {(uint64_t)r->tid, r->asked};
+    uint8_t bytes[ASKER_ABOUT_MAX] = {0};
+    uint64_t time = clock_ms(), wait = 1000ull * (settings.ask_timeout ? settings.ask_timeout : ASK_SECONDS);
+
+    _Static_assert(sizeof about <= sizeof bytes, "what is asked about fits");
+    memcpy(bytes, &about, sizeof about);
+    struct asker_question *q = r->asks++ < ASKS_MAX ? asker_take_up(&asker, bytes, holder, time) : NULL;
+    *now = q != NULL && q->answer != 0;
+    if (q != NULL || r->asks > ASKS_MAX)
+        return q;
+    q = asker_open(&asker, bytes, holder, time, time + wait);
+    if (q != NULL)
+        ask_compose(q, r);
+    if (q != NULL && q->len == 0) {
+        asker_close(&asker, q);
+        q = NULL;
+    }
+    return q;
 }
 
 /* ---- execute: on our own copy and our own pin ---- */
@@ -3019,7 +3253,7 @@ static int remap_message(const struct request *r, size_t i)
 }
 
 /* Judge the batch. How many leading messages may go; where that is none, -errno. */
-static int64_t decide_batch(const struct request *r)
+static int64_t decide_batch(struct request *r)
 {
     size_t n = 0;
     int error = 0;
@@ -3038,10 +3272,10 @@ static int64_t decide_batch(const struct request *r)
             tell_control(r, refused);
         if (error < 0)
             break;
-        struct decision decision = decide(&batch_to[n]);
-        if (decision.verdict == VERDICT_DENY)
-            error = -decision.error;
-        if (error == 0 || n == 0)
+        struct decision decision = settle(r, &batch_to[n], decide(&batch_to[n]));
+        if (decision.verdict != VERDICT_ALLOW)
+            error = decision.verdict == VERDICT_ASK ? HELD : -decision.error;
+        if (error == 0 || (n == 0 && error != HELD))
             tell_destination(r, &batch_to[n], decision);
         if (error == 0)
             error = remap_message(r, n);
@@ -3115,6 +3349,8 @@ static struct outcome send_batch(struct request *r, bool *waits)
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
     *waits = n == LATER;
+    if (n == HELD)
+        return (struct outcome){HOLD, 0};
     if (n < 0)
         return n == LATER ? (struct outcome){PEND, 0} : send_end(r, n);
     if (r->call == CALL_SENDMMSG) { /* the first whose length can't be told is the last that is sent */
@@ -3281,7 +3517,7 @@ static bool redirect_dials_first(const struct destination *to)
     for (size_t i = 0; i < policy.n_names && !has; i++)
         http_name_find(policy.names[i].name, to->addr, &has);
     for (size_t i = 0; i < policy.n_http_rules && !has; i++)
-        has = policy.http_rules[i].kind == HOST_ADDRESS && addr_is(policy.http_rules[i].addr, to->addr);
+        has = policy.http_rules[i].kind == HOST_ADDRESS && ip_addr_equal(policy.http_rules[i].addr, to->addr);
     return has;
 }
 
@@ -3538,8 +3774,9 @@ static struct outcome connect_stand_in(const struct request *r)
 
 static struct outcome call_connect(struct request *r)
 {
-    bool again = r->was_pending && !r->later && r->kind.domain != AF_UNIX; /* whose path may lead elsewhere by now */
-    int result = again ? 0 : parse_address(r);
+    bool fixed = r->kind.domain != AF_UNIX; /* a path may lead elsewhere by now */
+    bool again = r->was_pending && !r->later && fixed;
+    int result = again || (fixed && r->asks > 0) ? 0 : parse_address(r);
 
     if (again)
         return execute_connect(r);
@@ -3556,11 +3793,13 @@ static struct outcome call_connect(struct request *r)
     struct decision decision = decide(&r->to);
     if (decision.verdict == VERDICT_DENY && socket_is(r->kind, IPPROTO_UDP) && is_probed_address(r))
         return outcome_reply(0); /* musl's probe; the socket stays unconnected */
-    tell_destination(r, &r->to, decision);
+    decision = judge(r, decision);
     switch (decision.verdict) {
     case VERDICT_ALLOW:
     case VERDICT_REDIRECT:
         return connect_permitted(r, decision.verdict);
+    case VERDICT_ASK:
+        return (struct outcome){HOLD, 0};
     case VERDICT_DENY:
         break;
     }
@@ -3569,7 +3808,7 @@ static struct outcome call_connect(struct request *r)
 
 static struct outcome call_bind(struct request *r)
 {
-    int result = parse_address(r);
+    int result = r->asks > 0 ? 0 : parse_address(r);
 
     if (result < 0)
         return outcome_reply(result);
@@ -3579,8 +3818,9 @@ static struct outcome call_bind(struct request *r)
         unix_own_add(&unix_own, r->pin);
     if (call_continues(r))
         return (struct outcome){CONTINUE, 0};
-    struct decision decision = decide_bind(&r->to, false);
-    tell_destination(r, &r->to, decision);
+    struct decision decision = judge(r, decide_bind(&r->to, false));
+    if (decision.verdict == VERDICT_ASK)
+        return (struct outcome){HOLD, 0};
     if (decision.verdict == VERDICT_DENY)
         return outcome_reply(-decision.error);
     bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
@@ -3613,8 +3853,9 @@ static struct outcome call_listen(struct request *r)
         r->to.dual = r->to.addr.version == 6 && ip_addr_is_unspecified(r->to.addr) &&
                      sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
         r->to.port = remap_name(&remap, IPPROTO_TCP, r->pin, &r->address);
-        struct decision decision = decide_bind(&r->to, true);
-        tell_destination(r, &r->to, decision);
+        struct decision decision = judge(r, decide_bind(&r->to, true));
+        if (decision.verdict == VERDICT_ASK)
+            return (struct outcome){HOLD, 0};
         if (decision.verdict == VERDICT_DENY)
             return outcome_reply(-decision.error);
     } else if (r->kind.domain != AF_UNIX && !(socket_is_ip(r->kind) && kind_protocol(r->kind) != PROTOCOLS)) {
@@ -3735,9 +3976,10 @@ static struct outcome call_join(struct request *r)
         r->to.protocol = PROTOCOL_ICMP;
     if (socket_is_ip(r->kind) &&
         membership_group(level, option, value, (size_t)len, &r->to.addr) == 0) {
-        struct decision decision = decide_group(&r->to);
+        struct decision decision = judge(r, decide_group(&r->to));
 
-        tell_destination(r, &r->to, decision);
+        if (decision.verdict == VERDICT_ASK)
+            return (struct outcome){HOLD, 0};
         if (decision.verdict == VERDICT_DENY)
             return outcome_reply(-decision.error);
     } else if (r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK) {
@@ -3799,11 +4041,15 @@ static struct outcome call_open(struct request *r)
     return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, flags & O_CLOEXEC));
 }
 
-/* A process of our own, or (a name's look-up) one of its. */
-static bool is_helper(pid_t pid)
+/* Is this process one of the command's? Others of our descendants are our own: helpers, and what they start. */
+static bool is_inside(pid_t pid)
 {
-    return pid == here.closer.pid || pid == here.proxy.pid || pid == here.lookups.pid ||
-           (here.lookups.pid > 0 && process_descends(pid, here.lookups.pid));
+    const pid_t own[] = {here.closer.pid, here.proxy.pid, here.lookups.pid, ask_helper.pid};
+
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        if (own[i] > 0 && (pid == own[i] || process_descends(pid, own[i])))
+            return false;
+    return process_descends(pid, getpid());
 }
 
 /* Calls on other processes: their limits never, how they are scheduled and signalled within the sandbox only. All that
@@ -3818,10 +4064,9 @@ static struct outcome call_on_others(struct request *r)
 
     process_status_read(r->tid, &status);
     bool self = pid == r->tid || pid == status.leader || (by_kind && pid == 0);
-    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && !is_helper(pid) && process_descends(pid, getpid()));
+    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && is_inside(pid));
     pid_t led = pid == 0 ? getpgid(status.leader) : -pid; /* a group that a process of ours leads holds no stranger */
-    bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && !is_helper(led) &&
-                 process_descends(led, getpid());
+    bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && is_inside(led);
     if ((inside && !(by_kind && (int)r->args[0] != one)) || group)
         return (struct outcome){CONTINUE, 0};
     tell_refused(r, "another process", "");
@@ -3912,6 +4157,7 @@ static void reply(struct request *r, struct outcome outcome)
         result = notify_continue(here.listener, r->id);
         break;
     case PEND:
+    case HOLD:
     case VANISHED:
         break;
     }
@@ -3948,20 +4194,34 @@ static void pending_watch(struct pending *p, uint32_t events, int operation)
         p->by_tick = true;
 }
 
-/* Keep a call whose first try has to wait; the request and its pin move in here. */
+/* The place that pending_keep takes next; there is one. */
+static struct pending *pending_free(void)
+{
+    if (n_pending == n_pending_used)
+        pending_order[n_pending] = (uint16_t)n_pending_used++;
+    return &pending[pending_order[n_pending]];
+}
+
+/* The request and its pin move in here. */
+static struct pending *pending_keep(const struct request *r)
+{
+    struct pending *p = pending_free();
+
+    *p = (struct pending){.request = *r, .order = (uint16_t)n_pending++};
+    n_joined += r->joined;
+    n_yielding += r->yields;
+    return p;
+}
+
+/* Keep a call whose first try has to wait. */
 static void pending_add(struct request *r)
 {
     if (n_pending == PENDING_MAX) {
         reply(r, outcome_reply(-ENOBUFS));
         return;
     }
-    if (n_pending == n_pending_used)
-        pending_order[n_pending] = (uint16_t)n_pending_used++;
-    struct pending *p = &pending[pending_order[n_pending]];
+    struct pending *p = pending_keep(r);
     uint64_t timeout = pin_send_timeout(r->pin);
-    *p = (struct pending){.request = *r, .order = (uint16_t)n_pending++};
-    n_joined += r->joined;
-    n_yielding += r->yields;
     p->request.was_pending = true;
     p->request.deadline = timeout ? clock_ms() + timeout : 0;
     p->cookie = r->call == CALL_CONNECT && r->kind.domain != AF_UNIX ? pin_cookie(r->pin) : 0;
@@ -3983,11 +4243,21 @@ static void pending_remove(struct pending *p)
     p->order = (uint16_t)n_pending;
 }
 
-/* Its answer is known. The pin leaves epoll first: the child's own descriptor keeps the file alive after our close. */
-static void pending_end(struct pending *p, struct outcome outcome)
+/* Take a call out. The pin leaves epoll first: the child's own descriptor keeps the file alive after our close. */
+static void pending_take(struct pending *p)
 {
+    struct asker_question *q = asker_find(&asker, p->request.question);
+
+    if (q != NULL)
+        asker_leave(&asker, q);
     epoll_ctl(here.epoll, EPOLL_CTL_DEL, p->request.pin, NULL);
     pending_remove(p);
+}
+
+/* Its answer is known. */
+static void pending_end(struct pending *p, struct outcome outcome)
+{
+    pending_take(p);
     reply(&p->request, outcome);
 }
 
@@ -3999,6 +4269,74 @@ static void pending_end_joined(uint64_t cookie, int result)
 
         if (p->cookie == cookie)
             pending_end(p, outcome_reply(result));
+    }
+}
+
+/* Hold a call until the question about it is answered. false: the answer is there already, or nobody will give one. */
+static bool pending_hold(struct request *r)
+{
+    struct pending *place = n_pending < PENDING_MAX ? pending_free() : NULL;
+    bool answered = false;
+    struct asker_question *q = place ? ask_about(r, (uint32_t)(place - pending) + 1, &answered) : NULL;
+
+    if (q != NULL && !answered) {
+        r->question = q->id;
+        pending_keep(r);
+        return true;
+    }
+    r->answer = q != NULL ? (enum answer)q->answer : ANSWER_DENY;
+    if (q != NULL)
+        asker_close(&asker, q);
+    return false;
+}
+
+/* Run a call, for the first time or since it was answered; then reply, or keep it. */
+static void pending_run(struct request *r)
+{
+    struct outcome outcome = call_run(r);
+
+    for (unsigned tries = 0; outcome.what == HOLD; tries++) {
+        if (tries == ASKS_MAX) /* it leads elsewhere each time it is looked at */
+            outcome = send_end(r, -r->refusal);
+        else if (pending_hold(r))
+            return;
+        else
+            outcome = call_run(r);
+    }
+    if (outcome.what == PEND) {
+        pending_add(r);
+        return;
+    }
+    if (r->call == CALL_CONNECT && n_pending > 0 && r->address.any.sa_family == AF_UNSPEC && outcome.what == REPLY &&
+        outcome.value == 0 && socket_is_ip(r->kind))
+        pending_end_joined(pin_cookie(r->pin), -EPIPE);
+    reply(r, outcome);
+}
+
+/* The question about a held call is answered. */
+static void pending_answer(struct pending *p, enum answer answer)
+{
+    struct asker_question *q = asker_find(&asker, p->request.question);
+    struct request r;
+
+    if (q != NULL)
+        asker_close(&asker, q);
+    p->request.question = 0;
+    pending_take(p);
+    r = p->request;
+    r.answer = answer;
+    pending_run(&r);
+}
+
+/* Answer all held calls, or those about one subject. */
+static void pending_answer_all(const struct subject *subject, enum answer answer)
+{
+    for (size_t i = n_pending; i-- > 0;) {
+        struct pending *p = i < n_pending ? &pending[pending_order[i]] : NULL;
+
+        if (p != NULL && p->request.question != 0 &&
+            (subject == NULL || subject_same(&p->request.asked, subject)))
+            pending_answer(p, answer);
     }
 }
 
@@ -4014,6 +4352,12 @@ static void pending_retry(struct pending *p)
     n_yielding += r->yields;
     if (outcome.what == PEND && r->yields)
         return;
+    if (outcome.what == HOLD) { /* its next message has another destination */
+        pending_take(p);
+        struct request held = p->request;
+        pending_run(&held);
+        return;
+    }
     if (outcome.what == PEND) {
         p->by_tick = p->by_tick || (r->call != CALL_CONNECT && r->sent_bytes + r->sent_messages == before);
         if (!p->by_tick)
@@ -4063,6 +4407,12 @@ static void pending_tick(struct pending *p, uint64_t now)
     int interruption = here.proc && here.killable ? pending_interruption(p) : 0; /* else the kernel ends it */
     if (interruption != 0) {
         pending_end(p, r->call == CALL_CONNECT ? outcome_reply(-interruption) : send_end(r, -interruption));
+        return;
+    }
+    struct asker_question *q = asker_find(&asker, r->question);
+    if (q != NULL) {
+        if (now >= q->deadline)
+            pending_answer(p, ANSWER_DENY);
         return;
     }
     if (r->deadline != 0 && now >= r->deadline) {
@@ -4174,7 +4524,7 @@ static void dial_add(struct dial *dial, struct ip_addr addr)
     if (dial->n == LOOKUP_ADDRS)
         return;
     dial->addrs[dial->n++] = addr;
-    if (addr_is(addr, dial->to.addr)) {
+    if (ip_addr_equal(addr, dial->to.addr)) {
         dial->addrs[dial->n - 1] = dial->addrs[0];
         dial->addrs[0] = addr;
     }
@@ -4322,15 +4672,89 @@ static void serve_notification(void)
         reply(&r, outcome_reply(value));
         return;
     }
-    struct outcome outcome = call_run(&r);
-    if (outcome.what == PEND) {
-        pending_add(&r);
-        return;
+    pending_run(&r);
+}
+
+/* Have epoll tell what there is to do for the questions. */
+static void ask_watch(uint32_t events, int operation)
+{
+    struct epoll_event event = {.events = events, .data.u64 = EVENT_ASKER};
+
+    epoll_ctl(here.epoll, operation, asker.socket, &event);
+}
+
+/* Nobody answers any more. */
+static void ask_fail(void)
+{
+    static struct log_file to = {.fd = STDERR_FILENO};
+    struct text line = {.len = 0};
+
+    ask_watch(0, EPOLL_CTL_DEL);
+    close(asker.socket);
+    asker.socket = ask_helper.socket = -1;
+    text_add(&line, "sandlock: nobody answers for --ask any more: what no rule decides is refused\n");
+    log_write(&to, &line);
+    pending_answer_all(NULL, ANSWER_DENY);
+}
+
+/* Put the questions that wait, as far as the other side takes them. */
+static void ask_send(void)
+{
+    struct asker_question *q;
+    int result = asker.socket < 0 ? 0 : asker_flush(&asker);
+
+    while (result == 1 && (q = asker_next(&asker)) != NULL) {
+        struct text more = {.len = 0};
+        const struct destination *to = q->holder ? &pending[q->holder - 1].request.to : NULL;
+        struct slice name = to && to->kind == DESTINATION_IP ? name_of(to->addr) : (struct slice){NULL, 0};
+
+        if (name.len > 0)
+            text_add(&more, ",\"name\":\"%.*s\"", (int)name.len, name.p);
+        text_add(&more, "}");
+        more.bytes[more.len] = 0;
+        asker_send(&asker, q, more.bytes);
+        result = asker_flush(&asker);
+        if (result == 0)
+            ask_watch(EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
     }
-    if (r.call == CALL_CONNECT && n_pending > 0 && r.address.any.sa_family == AF_UNSPEC && outcome.what == REPLY &&
-        outcome.value == 0 && socket_is_ip(r.kind))
-        pending_end_joined(pin_cookie(r.pin), -EPIPE);
-    reply(&r, outcome);
+    if (result < 0)
+        ask_fail();
+}
+
+/* Act on an answer. A word that is none refuses. */
+static void ask_take(struct asker_question *q, struct slice word)
+{
+    unsigned answer = ANSWER_ALLOW;
+
+    while (answer < ANSWERS && !slice_is(word, answer_words[answer]))
+        answer++;
+    bool allow = answer == ANSWER_ALLOW || answer == ANSWER_ALWAYS;
+    bool lasts = answer == ANSWER_ALWAYS || answer == ANSWER_NEVER;
+    struct asking about;
+    memcpy(&about, q->about, sizeof about);
+    lasts = lasts && remember(&about.subject, allow);
+    if (q->holder != 0)
+        pending_answer(&pending[q->holder - 1], allow ? ANSWER_ALLOW : ANSWER_DENY);
+    else
+        q->answer = allow ? ANSWER_ALLOW : ANSWER_DENY;
+    if (lasts)
+        pending_answer_all(&about.subject, allow ? ANSWER_ALLOW : ANSWER_DENY);
+}
+
+static void serve_asker(uint32_t events)
+{
+    struct asker_question *q;
+    struct slice word;
+
+    if (events & EPOLLOUT) {
+        ask_watch(EPOLLIN, EPOLL_CTL_MOD);
+        ask_send();
+    }
+    int result = asker.socket < 0 || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) ? -EAGAIN : asker_receive(&asker);
+    while ((q = asker_answer(&asker, &word)) != NULL)
+        ask_take(q, word);
+    if (result < 0 && result != -EAGAIN && asker.socket >= 0)
+        ask_fail();
 }
 
 /* Signal the command; once it has ended (--wait-all), what it left behind. */
@@ -4438,6 +4862,8 @@ static void serve_event(const struct epoll_event *event)
         while (read(here.signals, &info, sizeof info) == sizeof info)
             if (info.ssi_signo != SIGCHLD)
                 serve_signal(&info);
+    } else if (event->data.u64 == EVENT_ASKER) {
+        serve_asker(event->events);
     } else if (event->data.u64 == EVENT_PROXY) {
         proxy_serve(event->events);
     } else if (event->data.u64 == EVENT_LOOKUPS) {
@@ -4481,6 +4907,7 @@ static int serve(void)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)
             status = EXIT_OURS; /* can't be: the command is our child */
+        ask_send();
         if (made_sockets.n + remap.n_kept > 0 && clock_ms() >= next_sweep) {
             pintable_sweep(&made_sockets);
             remap_sweep(&remap);
@@ -4496,6 +4923,7 @@ static int serve(void)
     closer_end(&here.closer);
     helper_end(&here.proxy);
     helper_end(&here.lookups);
+    coprocess_end(&ask_helper, ASK_PATIENCE_MS);
     pin_forget(&here.pins); /* looking at /proc takes descriptors */
     if (process_end_descendants(group) < 0)
         say("there is no /proc: of what the command left behind, only its own process group was ended");
@@ -4940,6 +5368,41 @@ static int main_prepare_hosts(void)
     return mounted < 0 ? -1 : mounted;
 }
 
+/* --ask: start who is to be asked, or take the descriptor. */
+static void main_prepare_asker(const sigset_t *mask)
+{
+    char *words[ASK_WORDS_MAX + 1] = {NULL}, *copy, *rest;
+    uint64_t fd = 0;
+
+    asker.socket = -1;
+    if (settings.ask == NULL)
+        return;
+    if (strncmp(settings.ask, "fd:", 3) == 0) {
+        parse_uint(slice_of(settings.ask + 3), INT32_MAX, &fd);
+        asker.socket = (int)fd;
+        for (size_t i = 0; i < settings.n_keep_fds; i++)
+            if (settings.keep_fds[i] == asker.socket)
+                die("--ask '%s': kept for the command, too, which could then answer; another one would be right",
+                    settings.ask);
+        return;
+    }
+    copy = rest = strdup(settings.ask);
+    for (size_t n = 0; rest != NULL && n < ASK_WORDS_MAX;) {
+        char *word = strsep(&rest, " ");
+
+        if (word[0] != 0)
+            words[n++] = word;
+    }
+    if (rest != NULL || copy == NULL)
+        die("--ask '%s': more than %d words; a script would be right", settings.ask, ASK_WORDS_MAX);
+    int result = coprocess_start(&ask_helper, words, mask);
+    if (result < 0)
+        die("--ask '%s': cannot be started: %s; a command that reads questions and writes answers would be right",
+            settings.ask, strerror(-result));
+    free(copy);
+    asker.socket = ask_helper.socket;
+}
+
 static void main_prepare_loop(const sigset_t *signals)
 {
     struct epoll_event listener = {.events = EPOLLIN, .data.u64 = EVENT_LISTENER};
@@ -4959,6 +5422,8 @@ static void main_prepare_loop(const sigset_t *signals)
 
         epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.lookups.channel, &event);
     }
+    if (asker.socket >= 0)
+        ask_watch(EPOLLIN, EPOLL_CTL_ADD);
     notify_stay_near(here.listener);
     own_raise_limit();
     signal(SIGPIPE, SIG_IGN);
@@ -5035,6 +5500,7 @@ static int run_command(char **argv)
     c.children = signal(SIGCHLD, SIG_DFL); /* we wait for ours, also where we were started with it ignored */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_DUMPABLE, 0); /* our memory is nobody's, also where Landlock doesn't say so */
+    main_prepare_asker(&c.mask);
     here.command = confine_start(&c);
     if (here.command < 0)
         return -here.command;
@@ -5057,7 +5523,8 @@ static bool explain_one(const struct rule *rule, enum protocol protocol)
     const struct special_range *range = policy.names_ranges ? special_find(to.addr) : NULL;
 
     event_of_destination(&event, &to, decision, false);
-    printf("%s %s", decision.verdict == VERDICT_DENY ? "denied" : "allowed", event.subject);
+    bool asked = policy.undecided == UNDECIDED_ASKED && is_undecided(&to, decision);
+    printf("%s %s", asked ? "asked" : decision.verdict == VERDICT_DENY ? "denied" : "allowed", event.subject);
     if (range != NULL)
         printf(" (%s, %s; %s)", range->name, range->prefix, range->source);
     printf(" by %s%s%s%s\n", event.rule[0] ? event.rule : "no rule", event.allow[0] ? ": allow it with " : "",

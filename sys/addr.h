@@ -206,6 +206,11 @@ static struct ip_prefix ip_prefix_canonical(struct ip_prefix prefix)
     return prefix;
 }
 
+static bool ip_addr_equal(struct ip_addr a, struct ip_addr b)
+{
+    return a.hi == b.hi && a.lo == b.lo && a.version == b.version;
+}
+
 static bool ip_addr_is_unspecified(struct ip_addr addr)
 {
     return addr.hi == 0 && addr.lo == 0;

@@ -81,7 +81,7 @@ struct query_run {
 static void query_add_addr(struct query *query, struct ip_addr addr)
 {
     for (size_t i = 0; i < query->n; i++)
-        if (query->addrs[i].version == addr.version && query->addrs[i].hi == addr.hi && query->addrs[i].lo == addr.lo)
+        if (ip_addr_equal(query->addrs[i], addr))
             return;
     if (query->n < QUERY_ADDRS_MAX)
         query->addrs[query->n++] = addr;
