@@ -4962,10 +4962,6 @@ static void files_close_knobs(void)
 {
     static const char *const kinds[] = {"proc",    "sysfs",    "devtmpfs",   "cgroup", "cgroup2",  "debugfs",
                                         "tracefs", "configfs", "securityfs", "bpf",    "efivarfs", "pstore"};
-    static const char *const harmless[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
-                                           "/dev/tty",  "/dev/ptmx", "/dev/pts",  "/dev/shm",    "/dev/mqueue",
-                                           "/dev/console"};
-
     struct slice rest = {NULL, 0};
 
     files_close(slice_of("/proc"));
@@ -4982,8 +4978,23 @@ static void files_close_knobs(void)
             if (slice_is(kind, kinds[i]))
                 files_close((struct slice){directory.p, path_unescape((char *)(uintptr_t)directory.p, directory.len)});
     }
-    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
-        settings.file_rules.rules[settings.file_rules.n++] = (struct file_rule){harmless[i], KNOB_RIGHTS, 0};
+}
+
+/* Devices that do no harm stay, in /dev closed or under -r and -w, unless --fs-deny covers them; with -r and -w not those
+ * in which files are made or others are to be found. */
+static void files_spare_devices(void)
+{
+    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full",   "/dev/random", "/dev/urandom",
+                                          "/dev/tty",  "/dev/ptmx", "/dev/pts",    "/dev/shm",    "/dev/mqueue",
+                                          "/dev/console"};
+    enum { OWN = 6 }; /* the first, which lead to nobody else */
+    struct file_rules *rules = &settings.file_rules;
+    size_t n = settings.restricts_files ? OWN : ARRAY_LEN(devices);
+
+    for (size_t i = 0; i < n; i++)
+        if (file_rules_taken(rules, devices[i], false, 0) != UINT64_MAX)
+            rules->rules[rules->n++] = (struct file_rule){devices[i], LANDLOCK_READ_FILE | KNOB_RIGHTS |
+                                                                      LANDLOCK_IOCTL_DEV, 0};
 }
 
 /* The command's Landlock domain: TCP, UDP, unix sockets and its neighbours as a second wall, files where the user says
@@ -5012,6 +5023,8 @@ static int files_prepare(int abi)
         die("cannot make a Landlock ruleset: %s", strerror(-ruleset));
     if (settings.closes_knobs)
         files_close_knobs();
+    if (settings.closes_knobs || settings.restricts_files)
+        files_spare_devices();
     if (!settings.restricts_files && domain.fs != 0)
         files_permit(ruleset, "/", domain.fs & ~(uint64_t)LANDLOCK_RESOLVE_UNIX, 0);
     for (size_t i = 0; i < settings.file_rules.n; i++) {
