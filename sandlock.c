@@ -14,6 +14,8 @@
 #include "sys/childpath.h"
 #include "sys/clock.h"
 #include "sys/closer.h"
+#include "sys/control.h"
+#include "sys/controlsock.h"
 #include "sys/coprocess.h"
 #include "sys/creds.h"
 #include "sys/features.h"
@@ -21,9 +23,12 @@
 #include "sys/helper.h"
 #include "sys/hold.h"
 #include "sys/init.h"
+#include "sys/ipbox.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
+#include "sys/lineage.h"
+#include "sys/liveset.h"
 #include "sys/log.h"
 #include "sys/lookups.h"
 #include "sys/lostreply.h"
@@ -94,7 +99,10 @@ enum {
     EVENT_ASKER,
     EVENT_PROXY,
     EVENT_LOOKUPS,
-    EVENT_DIAL,          /* and the following: a place in dials */
+    EVENT_CONTROL,
+    CLIENTS_MAX = 32,
+    EVENT_CLIENT, /* and the following: one for each */
+    EVENT_DIAL = EVENT_CLIENT + CLIENTS_MAX, /* and the following: a place in dials */
     DIALS_MAX = 4096,
     HTTP_PORTS_MAX = 32,
     TICK_MS = 20,
@@ -110,7 +118,7 @@ static const char *const protocol_names[PROTOCOLS] = {"tcp", "udp", "icmp"};
 
 enum rule_list { LIST_ALLOW, LIST_DENY, LIST_BIND, LIST_BIND_DENY, LIST_HTTP, LIST_HTTP_DENY, LISTS };
 
-static const char *const list_options[LISTS] = {"--net-allow",     "--net-deny",   "--net-allow-bind",
+static const char *list_options[LISTS] = {"--net-allow",     "--net-deny",   "--net-allow-bind",
                                                 "--net-deny-bind", "--http-allow", "--http-deny"};
 
 enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REDIRECT /* allowed, to the proxy */, VERDICT_ASK };
@@ -231,6 +239,10 @@ struct settings {
     char *command[COMMAND_WORDS_MAX + 1]; /* a policy file's; words live to exit */
     const char *ask;      /* --ask; NULL: nobody */
     unsigned ask_timeout; /* seconds; 0: ASK_SECONDS */
+    struct given_option *given; /* all options, in order */
+    size_t n_given, given_room;
+    const char *name, *control; /* --name (NULL: none), --control (NULL: where it is by default) */
+    bool live;
     int keep_fds[KEEP_FDS_MAX];
     size_t n_keep_fds;
 };
@@ -483,28 +495,40 @@ static void policy_add_prefix(enum rule_list list, const struct rule *rule, stru
     }
 }
 
-/* What special_expand hands to each prefix of a word. */
-struct word_rule {
+/* Call `each` with every prefix that a rule's target comes to; a name's addresses aren't known here. */
+static void rule_each_prefix(const struct rule *rule, void (*each)(struct ip_prefix, void *), void *argument)
+{
+    static const struct ip_prefix all4 = {{0, 0, 4}, 0}, all6 = {{0, 0, 6}, 0};
+
+    switch (rule->target) {
+    case TARGET_PREFIX:
+        each(rule->prefix, argument);
+        break;
+    case TARGET_WORD: /* public, private, metadata: the ranges that make it up */
+        special_expand(rule->word, all4, each, argument);
+        special_expand(rule->word, all6, each, argument);
+        break;
+    case TARGET_ANY:
+        each(all4, argument);
+        each(all6, argument);
+        break;
+    case TARGET_NAME:
+        break;
+    }
+}
+
+/* What policy_add_each hands on. */
+struct tagged_rule {
     enum rule_list list;
     const struct rule *rule;
     uint32_t tag;
 };
 
-static void policy_add_word_prefix(struct ip_prefix prefix, void *argument)
+static void policy_add_each(struct ip_prefix prefix, void *argument)
 {
-    const struct word_rule *of = argument;
+    const struct tagged_rule *of = argument;
 
     policy_add_prefix(of->list, of->rule, prefix, of->tag);
-}
-
-/* public, private, metadata: the ranges that make it up. */
-static void policy_add_word(enum rule_list list, const struct rule *rule, uint32_t tag)
-{
-    struct word_rule of = {list, rule, tag};
-
-    special_expand(rule->word, (struct ip_prefix){{0, 0, 4}, 0}, policy_add_word_prefix, &of);
-    special_expand(rule->word, (struct ip_prefix){{0, 0, 6}, 0}, policy_add_word_prefix, &of);
-    policy.names_ranges = true;
 }
 
 static void policy_add_name(struct slice name, uint32_t tag)
@@ -523,35 +547,81 @@ static void policy_add_name(struct slice name, uint32_t tag)
     policy.named[policy.n_named++] = (struct named_rule){tag, at, say_where};
 }
 
+/* Is this unix://TARGET? Then the target is what is left. */
+static bool rule_cut_unix(struct slice *text)
+{
+    static const char scheme[] = "unix://";
+    size_t len = sizeof scheme - 1;
+
+    if (text->len < len || memcmp(text->p, scheme, len) != 0)
+        return false;
+    *text = (struct slice){text->p + len, text->len - len};
+    return true;
+}
+
+/* The target of unix://TARGET, as it is written. NULL, or what is wrong with it, with no text. */
+static rule_error unix_rule_parse(struct slice target, struct unix_rule *rule)
+{
+    size_t skip = 0, cut = 0;
+
+    rule->text = rule->written = NULL;
+    rule->kind = UNIX_ANY;
+    if (slice_is(target, "*"))
+        return NULL;
+    if (target.len > 0 && memchr(target.p, 0, target.len) != NULL)
+        return "a NUL byte; unix:///run/x.sock or unix://@name would be right";
+    if (target.len > 1 && target.p[0] == '@') {
+        rule->kind = UNIX_ABSTRACT;
+        skip = 1;
+    } else if (target.len > 0 && target.p[0] == '/') {
+        rule->kind = target.p[target.len - 1] == '/' ? UNIX_BELOW : UNIX_PATH;
+        cut = rule->kind == UNIX_BELOW && target.len > 1;
+    } else {
+        return "no unix socket; unix:///run/x.sock, unix:///run/dir/, unix://@name or unix://* would be right";
+    }
+    rule->text = strndup(target.p + skip, target.len - skip - cut);
+    return rule->text == NULL ? "out of memory" : NULL;
+}
+
+/* A path's symbolic links become what they lead to now, and its file is noted. NULL, or what is wrong. */
+static rule_error unix_rule_find(struct unix_rule *rule)
+{
+    struct stat status;
+
+    if (rule->kind != UNIX_PATH && rule->kind != UNIX_BELOW)
+        return NULL;
+    rule->written = rule->text;
+    rule->text = path_canonical(rule->written);
+    if (rule->text == NULL)
+        return "out of memory";
+    if (rule->kind == UNIX_PATH && stat(rule->text, &status) == 0) {
+        rule->device = status.st_dev;
+        rule->inode = status.st_ino;
+    }
+    return NULL;
+}
+
+/* Is all that `inner` names named by `outer`, too? */
+static bool unix_rule_is_within(const struct unix_rule *inner, const struct unix_rule *outer)
+{
+    if (outer->kind == UNIX_ANY || inner->kind == UNIX_ANY)
+        return outer->kind == UNIX_ANY;
+    if (outer->kind == UNIX_BELOW && inner->kind != UNIX_ABSTRACT)
+        return path_is_beneath(inner->text, outer->text) &&
+               (inner->kind == UNIX_BELOW || strcmp(inner->text, outer->text) != 0);
+    return inner->kind == outer->kind && strcmp(inner->text, outer->text) == 0;
+}
+
 /* unix://TARGET. NULL, or what is wrong with it. */
 static rule_error policy_add_unix(enum rule_list list, struct slice target, uint32_t tag)
 {
-    struct unix_rule rule = {.list = list, .tag = tag, .kind = UNIX_ANY};
-    char *text = strndup(target.p, target.len);
+    struct unix_rule rule = {.list = list, .tag = tag};
+    rule_error error = unix_rule_parse(target, &rule);
 
-    if (text == NULL)
-        return "out of memory";
-    if (strlen(text) != target.len)
-        return "a NUL byte; unix:///run/x.sock or unix://@name would be right";
-    if (text[0] == '@' && text[1] != 0) {
-        rule.kind = UNIX_ABSTRACT;
-        rule.text = text + 1;
-    } else if (text[0] == '/') {
-        rule.kind = text[target.len - 1] == '/' ? UNIX_BELOW : UNIX_PATH;
-        if (rule.kind == UNIX_BELOW && target.len > 1)
-            text[target.len - 1] = 0;
-        rule.written = text;
-        rule.text = path_canonical(text);
-        struct stat status;
-        if (rule.kind == UNIX_PATH && rule.text != NULL && stat(rule.text, &status) == 0) {
-            rule.device = status.st_dev;
-            rule.inode = status.st_ino;
-        }
-    } else if (strcmp(text, "*") != 0) {
-        return "no unix socket; unix:///run/x.sock, unix:///run/dir/, unix://@name or unix://* would be right";
-    }
-    if (rule.kind != UNIX_ANY && rule.text == NULL)
-        return "out of memory";
+    if (error == NULL)
+        error = unix_rule_find(&rule);
+    if (error != NULL)
+        return error;
     if (policy.n_unix_rules == policy.unix_room)
         policy.unix_rules = grow(policy.unix_rules, &policy.unix_room, sizeof *policy.unix_rules);
     policy.unix_rules[policy.n_unix_rules++] = rule;
@@ -638,11 +708,10 @@ static void policy_add_http(enum rule_list list, struct slice text)
 
 static void policy_add(enum rule_list list, struct slice text)
 {
-    static const struct slice unix_scheme = {"unix://", 7};
     static struct rule rule; /* too large for a stack, and used by one caller at a time */
-    const char *option = list_options[list];
     bool binds = list == LIST_BIND || list == LIST_BIND_DENY;
-    bool local = !binds && text.len >= unix_scheme.len && memcmp(text.p, unix_scheme.p, unix_scheme.len) == 0;
+    struct slice target = text;
+    bool local = !binds && rule_cut_unix(&target);
     rule_error error;
 
     if (list == LIST_HTTP || list == LIST_HTTP_DENY) {
@@ -650,12 +719,11 @@ static void policy_add(enum rule_list list, struct slice text)
         return;
     }
     if (local)
-        error = policy_add_unix(list, (struct slice){text.p + unix_scheme.len, text.len - unix_scheme.len},
-                                (uint32_t)policy.n_texts);
+        error = policy_add_unix(list, target, (uint32_t)policy.n_texts);
     else
         error = binds ? rule_parse_bind(text, &rule) : rule_parse(text, list, &rule);
     if (error != NULL)
-        die("%s '%.*s': %s", option, (int)text.len, text.p, error);
+        die("%s '%.*s': %s", list_options[list], (int)text.len, text.p, error);
     if (policy.n_texts == policy.text_room)
         policy.texts = grow(policy.texts, &policy.text_room, sizeof *policy.texts);
     uint32_t tag = (uint32_t)policy.n_texts;
@@ -665,21 +733,11 @@ static void policy_add(enum rule_list list, struct slice text)
         return;
     }
     policy.any[list] = true;
-    switch (rule.target) {
-    case TARGET_PREFIX:
-        policy_add_prefix(list, &rule, rule.prefix, tag);
-        break;
-    case TARGET_WORD:
-        policy_add_word(list, &rule, tag);
-        break;
-    case TARGET_NAME:
+    policy.names_ranges = policy.names_ranges || rule.target == TARGET_WORD;
+    struct tagged_rule of = {list, &rule, tag};
+    rule_each_prefix(&rule, policy_add_each, &of);
+    if (rule.target == TARGET_NAME)
         policy_add_name(rule.name, tag);
-        break;
-    case TARGET_ANY:
-        policy_add_prefix(list, &rule, (struct ip_prefix){{0, 0, 4}, 0}, tag);
-        policy_add_prefix(list, &rule, (struct ip_prefix){{0, 0, 6}, 0}, tag);
-        break;
-    }
 }
 
 /* The text of a file of options or rules, with a NUL behind it; it lives to exit, since options point into it. */
@@ -968,6 +1026,8 @@ static void policy_finish(void)
         for (unsigned p = 0; p < PROTOCOLS; p++)
             policy.open[p] = true;
     }
+    for (unsigned p = 0; p < PROTOCOLS; p++)
+        policy.open[p] = policy.open[p] || settings.live; /* what a rule may open later must exist now */
     policy.traps_sends = policy.open[PROTOCOL_UDP] || policy.open[PROTOCOL_ICMP] || policy.n_unix_rules > 0;
 }
 
@@ -1106,8 +1166,8 @@ static void set_deny_errno(const char *value)
         "EADDRNOTAVAIL, ECONNRESET, ECONNABORTED or EHOSTDOWN would be right", value);
 }
 
-/* A duration in seconds: a number, or one with s, m or h. */
-static unsigned parse_duration(const char *option, const char *value)
+/* A duration in seconds, `max` at most: a number, or one with s, m or h. */
+static unsigned parse_duration(const char *option, const char *value, unsigned max)
 {
     struct slice number = slice_of(value);
     uint64_t seconds, unit = 1;
@@ -1123,14 +1183,15 @@ static unsigned parse_duration(const char *option, const char *value)
         case 's':
             number.len--;
         }
-    if (parse_uint(number, INT32_MAX / 1000 / unit, &seconds) < 0 || seconds == 0)
-        die("%s '%s': not a duration; 10s, 5m, 2h or a number of seconds (at most 596h) would be right", option, value);
+    if (parse_uint(number, max / unit, &seconds) < 0 || seconds == 0)
+        die("%s '%s': not a duration; 10s, 5m, 2h or a number of seconds (at most %uh) would be right", option, value,
+            max / 3600);
     return (unsigned)(seconds * unit);
 }
 
 static void set_timeout(const char *value)
 {
-    settings.timeout = parse_duration("--timeout", value);
+    settings.timeout = parse_duration("--timeout", value, INT32_MAX / 1000);
 }
 
 static void set_ask(const char *value)
@@ -1149,7 +1210,7 @@ static void set_ask(const char *value)
 
 static void set_ask_timeout(const char *value)
 {
-    settings.ask_timeout = parse_duration("--ask-timeout", value);
+    settings.ask_timeout = parse_duration("--ask-timeout", value, INT32_MAX / 1000);
 }
 
 static void set_keep_fd(const char *value)
@@ -1270,6 +1331,19 @@ static void set_env(const char *value)
     settings.env[settings.n_env++] = value;
 }
 
+static void set_name(const char *value)
+{
+    if (!controlsock_name_valid(value))
+        die("--name '%s': not a name; up to %d letters, digits, dots, dashes and underscores would be right", value,
+            CONTROLSOCK_NAME_MAX);
+    settings.name = value;
+}
+
+static void set_control(const char *value)
+{
+    settings.control = value;
+}
+
 static void set_policy(const char *path);
 
 static const struct option {
@@ -1318,6 +1392,9 @@ static const struct option {
     {"--cwd", "DIR", set_cwd, NULL, "run the command in this directory"},
     {"--env", "NAME[=VALUE]", set_env, NULL, "set a variable for the command, or keep it with --clean-env"},
     {"--clean-env", NULL, NULL, &settings.clean_env, "no variables but those of --env"},
+    {"--name", "NAME", set_name, NULL, "the running command's name for allow, deny, restrict, inspect, log and kill"},
+    {"--live", NULL, NULL, &settings.live, "let live rules open all kinds of destinations; each send costs more then"},
+    {"--control", "DIR", set_control, NULL, "where control sockets are (/run/sandlock or $XDG_RUNTIME_DIR/sandlock)"},
     {"--timeout", "TIME", set_timeout, NULL, "end the command after 10s, 5m, 2h: TERM, 2 s later KILL; exit 124"},
     {"--wait-all", NULL, NULL, &settings.wait_all, "wait for what the command leaves behind instead of killing it"},
     {"--keep-fd", "N", set_keep_fd, NULL, "hand descriptor N down; all others above 2 are closed"},
@@ -1332,6 +1409,16 @@ static void usage(int to)
     dprintf(to, "usage: sandlock run [OPTION...] [--] CMD [ARG...]     run CMD; it reaches only what the rules name\n"
                 "       sandlock explain [OPTION...] -- DEST...       what the rules say of each destination\n"
                 "       sandlock check                                what this kernel offers, what is lost without\n"
+                "       sandlock ps [--json]                          the running sandboxes that have names\n"
+                "       sandlock allow NAME RULE...                   let one reach more; takes back what deny said\n"
+                "       sandlock deny NAME RULE...                    let it reach less\n"
+                "       sandlock restrict NAME [RULE...]              let it reach these at most; without one, nothing\n"
+                "           --pid PID: one of its processes and its descendants; --for 10m: so long, then as before.\n"
+                "           The next call sees all of a change. Connections, and connected UDP sockets, that are there\n"
+                "           are not cut.\n"
+                "       sandlock inspect NAME [--pid PID]             its policy as it is now, for --policy\n"
+                "       sandlock log NAME [-f]                        its last denials and changes; -f: those to come\n"
+                "       sandlock kill NAME                            end it\n"
                 "       sandlock --help | --version\n\n"
                 "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, * (or nothing) for all, or one of\n"
                 "public, private and metadata. PORTS are 443, 80,443, 8000-8010 or *; without them, all. No scheme means tcp://. No rule at all means no network.\n"
@@ -1356,8 +1443,17 @@ static const struct option *option_find(struct slice name)
     return NULL;
 }
 
+/* An option with its value. */
+struct given_option {
+    const struct option *option;
+    const char *value; /* NULL: it takes none */
+};
+
 static void option_apply(const struct option *option, const char *value)
 {
+    if (settings.n_given == settings.given_room)
+        settings.given = grow(settings.given, &settings.given_room, sizeof *settings.given);
+    settings.given[settings.n_given++] = (struct given_option){option, value};
     if (option->flag != NULL)
         *option->flag = true;
     else
@@ -1469,11 +1565,12 @@ enum __attribute__((packed)) call {
     CALL_SIGNAL,
     CALL_GETSOCKNAME,
     CALL_GETPEERNAME,
+    CALL_REAPER,
 };
 
 static const char *const call_names[] = {
     "",           "connect", "bind",    "listen",   "sendto", "sendmsg", "sendmmsg", "socket",
-    "setsockopt", "open",    "prlimit", "schedule", "signal", "getsockname", "getpeername",
+    "setsockopt", "open",    "prlimit", "schedule", "signal", "getsockname", "getpeername", "prctl",
 };
 
 /* When a row is part of the filter. */
@@ -1490,6 +1587,7 @@ enum __attribute__((packed)) when {
     WHEN_UNSCOPED,      /* Landlock doesn't hold signals back */
     WHEN_UNPRIVILEGED,  /* we have no CAP_SYS_PTRACE */
     WHEN_LEADERS_TABLE, /* only a leader's descriptors can be read */
+    WHEN_NAMED,         /* processes may get policies of their own */
 };
 
 #define FAILS(e) (SECCOMP_RET_ERRNO | (e))
@@ -1622,6 +1720,10 @@ static const struct trap {
     TRAP(NR_unshare, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), HAS_BIT(0, CLONE_FILES)),
     TRAP(NR_close_range, CALL_NONE, WHEN_LEADERS_TABLE, FAILS(EPERM), HAS_BIT(2, CLOSE_RANGE_SPLIT)),
 
+    /* What would hide whose descendant a process is (lineage.h). */
+    TRAP(NR_clone, CALL_NONE, WHEN_NAMED, FAILS(EPERM), {BPF_EQUAL, 0, CLONE_PARENT | CLONE_THREAD, CLONE_PARENT}),
+    TRAP(NR_prctl, CALL_REAPER, WHEN_NAMED, ASKED, IS(0, PR_SET_CHILD_SUBREAPER), IS_GIVEN(1)),
+
     /* Without CAP_SYS_PTRACE we couldn't look into it any more: it is told that it was done. */
     TRAP(NR_prctl, CALL_NONE, WHEN_UNPRIVILEGED, FAILS(0), IS(0, PR_SET_DUMPABLE), IS(1, 0)),
 
@@ -1747,7 +1849,7 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
     case WHEN_HTTP:
         return policy.n_http_rules > 0 || policy.any[LIST_HTTP];
     case WHEN_HOSTS:
-        return policy.n_names > 0 && !settings.no_hosts;
+        return (policy.n_names > 0 || settings.live) && !settings.no_hosts;
     case WHEN_KNOBS:
         return settings.closes_knobs;
     case WHEN_UNSTEERED:
@@ -1760,6 +1862,8 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return settings.unprivileged;
     case WHEN_LEADERS_TABLE:
         return leaders_table;
+    case WHEN_NAMED:
+        return settings.name != NULL;
     }
     return true;
 }
@@ -1830,6 +1934,36 @@ struct event {
 /* What was denied and what was permitted, told apart. */
 static struct tally seen_denied, seen_allowed;
 
+/* The last lines of the log, for who asks a running sandbox for them, and who gets all that are to come. */
+enum { LOG_KEPT = 64 };
+
+static struct text kept_lines[LOG_KEPT];
+static size_t n_kept_lines; /* in all */
+static struct log_file followers[CLIENTS_MAX];
+static size_t n_followers;
+
+/* Write a line to the log, and to all who follow it. */
+static void log_tell(struct text *line)
+{
+    struct text *kept = &kept_lines[n_kept_lines % LOG_KEPT];
+
+    log_write(&log_to, line);
+    if (settings.name == NULL)
+        return;
+    *kept = (struct text){.len = 0};
+    text_add(kept, "event %.*s", (int)line->len, line->bytes);
+    n_kept_lines += !kept->full;
+    for (size_t i = 0; i < n_followers && !kept->full; i++)
+        log_write(&followers[i], kept);
+}
+
+static void follower_remove(int fd)
+{
+    for (size_t i = n_followers; i-- > 0;)
+        if (followers[i].fd == fd)
+            followers[i] = followers[--n_followers];
+}
+
 static void event_tell_json(const struct event *event, pid_t pid, const char *name, uint64_t count)
 {
     struct text line = {.len = 0};
@@ -1864,7 +1998,7 @@ static void event_tell_json(const struct event *event, pid_t pid, const char *na
     if (log_to.lost > 0)
         text_add(&line, ",\"lost\":%llu", (unsigned long long)log_to.lost);
     text_add(&line, "}\n");
-    log_write(&log_to, &line);
+    log_tell(&line);
 }
 
 static void event_tell_text(const struct event *event, pid_t pid, const char *name, uint64_t count)
@@ -1898,7 +2032,7 @@ static void event_tell(const struct event *event, pid_t tid)
         return;
     struct tally *seen = refused ? &seen_denied : &seen_allowed;
     uint64_t count = tally_count(seen, event->operation, event->subject, event->allow);
-    if (!tally_is_told(count) || (!(refused && settings.verbose) && log_to.fd < 0))
+    if (!tally_is_told(count) || (!(refused && settings.verbose) && log_to.fd < 0 && settings.name == NULL))
         return;
     process_name(tid, name);
     process_status_read(tid, &status);
@@ -1943,6 +2077,7 @@ struct destination {
     uint16_t port;
     bool steered; /* it names the interface, too */
     bool dual;    /* a bind of :: that takes IPv4 as well */
+    bool any_port; /* the port doesn't matter */
 };
 
 /* What somebody is asked about, to know it again: bytes that say nothing are zero. */
@@ -2006,8 +2141,11 @@ static struct supervisor {
     int real_hosts; /* O_PATH, of the command's root; keeps its directory entries cached */
     struct helper proxy, lookups;
     struct hold holds[2]; /* where connects wait that go to the proxy: IPv4's, IPv6's */
-} here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .closer = {.pipe = -1},
-          .proxy = {.channel = -1}, .lookups = {.channel = -1}, .holds = {{.full = -1}, {.full = -1}}};
+    int hosts_mounted; /* or a mounted file's descriptor, to write in it; -1: it isn't */
+    struct growing hosts_base; /* what it says without live rules */
+} here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .hosts_mounted = -1,
+          .closer = {.pipe = -1}, .proxy = {.channel = -1}, .lookups = {.channel = -1},
+          .holds = {{.full = -1}, {.full = -1}}};
 
 static struct pintable made_sockets; /* the sockets that we made, where we have to */
 
@@ -2391,16 +2529,691 @@ static bool unix_rule_denies(const struct unix_rule *rule, const struct unix_tar
            unix_rule_covers_as(rule, rule->text, target->leads, strlen(target->leads));
 }
 
-/* A unix socket: what the sandbox bound is inside; anything else takes a rule. */
+/* ---- live policy: what is changed while the command runs ---- */
+
+enum {
+    LIVE_SPECS_MAX = 8192,       /* of one change */
+    LIVE_BOXES_MAX = 16384,      /* prefixes with ports that they come to */
+    LIVE_UNIX_MAX = 256,
+    LIVE_SCOPES_MAX = 256,       /* the sandbox's and those of processes */
+    LIVE_RESTRICTIONS_MAX = 16,  /* of one scope that narrow it differently */
+    LIVE_RULES_MAX = LIVESET_MAX + LIVE_UNIX_MAX, /* each has a place of its own at least */
+    LIVE_TIME_MAX = 400 * 86400, /* seconds */
+};
+
+/* A decision's rule: a live one, or a restriction that leaves the destination out. */
+#define RULE_LIVE ((int64_t)1 << 32)
+#define RULE_RESTRICTION (RULE_LIVE + LIVE_RULES_MAX)
+#define RULE_CONTROL (RULE_RESTRICTION + 1) /* no rule reaches a sandbox's control socket */
+
+enum live_verb { LIVE_ALLOW, LIVE_DENY, LIVE_RESTRICT, LIVE_VERBS };
+
+static const char *const live_verbs[LIVE_VERBS] = {"allow", "deny", "restrict"};
+
+/* One SPEC of a change. It ends when nothing of it is left: newer changes take the place of what they repeat. */
+struct live_rule {
+    char *text;        /* as it was said; behind its NUL the addresses that its name had, or its socket; owned */
+    uint64_t order;    /* of the change: later ones go before earlier ones */
+    uint64_t ends;     /* on the clock of clock_ms; 0: never */
+    uint32_t owner;    /* a scope's, or a restriction's */
+    uint32_t places;   /* how many it has in live.set and live.unix_rules; 0: a free rule */
+    enum live_verb verb;
+};
+
+/* A restriction's rules have an owner of their own. */
+struct live_restriction {
+    uint64_t order; /* 0: a free place */
+    uint64_t ends;
+};
+
+/* Whose changes: the first is the sandbox's, and of no process; others are a process's and its descendants'. */
+struct live_scope {
+    struct lineage_id process; /* pid 0: a free place */
+    struct live_restriction restrictions[LIVE_RESTRICTIONS_MAX];
+    size_t n; /* rules, its restrictions' too, and restrictions */
+};
+
+static struct live {
+    struct liveset set;
+    struct live_rule rules[LIVE_RULES_MAX];
+    struct {
+        struct unix_rule rule; /* tag: of live.rules; text is owned */
+        uint32_t owner;
+    } unix_rules[LIVE_UNIX_MAX];
+    size_t n_unix;
+    struct live_scope scopes[LIVE_SCOPES_MAX];
+    size_t n_processes;     /* scopes in use but the first */
+    uint32_t free_rule, n_rules; /* the first free one of the list + 1, by owner; how many were ever used */
+    uint64_t order;         /* of the last change; 0: there was none */
+    uint64_t next_end;      /* the first of all ends; 0: none */
+    bool names_changed;     /* what /etc/hosts shows inside is to be composed anew */
+    struct lineage lineage;
+} live;
+
+/* Whose changes count for the call that is looked at: scopes, the nearest first; the sandbox's is the last. */
+static struct {
+    uint16_t scopes[LIVE_SCOPES_MAX];
+    size_t n;
+    bool lost; /* where the process comes from isn't known */
+} asking;
+
+static uint32_t live_owner(size_t scope)
+{
+    return (uint32_t)(scope * (LIVE_RESTRICTIONS_MAX + 1));
+}
+
+static uint32_t live_restriction_owner(size_t scope, size_t restriction)
+{
+    return (uint32_t)(live_owner(scope) + 1 + restriction);
+}
+
+static size_t live_scope_of(uint32_t owner)
+{
+    return owner / (LIVE_RESTRICTIONS_MAX + 1);
+}
+
+/* ---- live policy: what it says of a call ---- */
+
+/* Find out whose changes count for this thread. */
+static void live_ask(pid_t tid)
+{
+    static struct lineage_id line[LINEAGE_DEPTH];
+    bool whole = true;
+
+    asking.n = 0;
+    size_t n = live.n_processes > 0 ? lineage_read(&live.lineage, tid, line, &whole) : 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t s = 1; s < LIVE_SCOPES_MAX; s++)
+            if (lineage_same(live.scopes[s].process, line[i]))
+                asking.scopes[asking.n++] = (uint16_t)s;
+    asking.scopes[asking.n++] = 0;
+    asking.lost = !whole;
+}
+
+/* What a rule or a change may say of a destination. */
+enum says { SAYS_NOTHING, SAYS_ALLOW, SAYS_DENY };
+
+/* Where a call leads, as the live policy is asked. */
+struct live_question {
+    enum protocol protocol;
+    struct ip_addr addr;
+    uint16_t port;
+    bool any_port;                    /* a rule for any of its ports will do */
+    const struct unix_target *target; /* not NULL: a unix socket instead */
+};
+
+/* The newest rule of an owner that speaks of it; -1: none. */
+static int64_t live_find(uint32_t owner, const struct live_question *q)
+{
+    int64_t best = -1;
+
+    if (q->target == NULL) {
+        struct port_range port = {q->port, q->port};
+        int64_t place = q->any_port ? liveset_find_any_port(&live.set, owner, (uint8_t)q->protocol, q->addr)
+                                    : liveset_find(&live.set, owner, (uint8_t)q->protocol, ip_prefix_of(q->addr), port);
+
+        return place < 0 ? place : (int64_t)live.set.rules[place].tag;
+    }
+    for (size_t i = 0; i < live.n_unix; i++) {
+        const struct unix_rule *rule = &live.unix_rules[i].rule;
+        bool denies = live.rules[rule->tag].verb == LIVE_DENY;
+
+        if (live.unix_rules[i].owner == owner && (best < 0 || live.rules[rule->tag].order > live.rules[best].order) &&
+            (denies ? unix_rule_denies(rule, q->target) : unix_rule_allows(rule, q->target)))
+            best = rule->tag;
+    }
+    return best;
+}
+
+/* What a scope's newest change that speaks of it says; *rule: which it was. A restriction speaks of all that its rules
+ * don't name. */
+static enum says live_scope_says(size_t scope, const struct live_question *q, int64_t *rule)
+{
+    int64_t newest = live_find(live_owner(scope), q);
+    uint64_t order = newest < 0 ? 0 : live.rules[newest].order;
+
+    for (size_t i = 0; i < LIVE_RESTRICTIONS_MAX; i++)
+        if (live.scopes[scope].restrictions[i].order > order && live_find(live_restriction_owner(scope, i), q) < 0) {
+            *rule = RULE_RESTRICTION;
+            return SAYS_DENY;
+        }
+    if (newest < 0)
+        return SAYS_NOTHING;
+    *rule = RULE_LIVE + newest;
+    return live.rules[newest].verb == LIVE_DENY ? SAYS_DENY : SAYS_ALLOW;
+}
+
+/* The same, where a denied IPv4 address is also denied within an IPv6 address that embeds it. */
+static enum says live_scope_says_of_all(size_t scope, const struct live_question *q, int64_t *rule)
+{
+    struct live_question inner = *q;
+    enum says says = live_scope_says(scope, q, rule);
+
+    for (unsigned i = 0; q->target == NULL && says != SAYS_DENY && ip_addr_embedded(q->addr, i, &inner.addr); i++) {
+        int64_t within = live_find(live_owner(scope), &inner);
+
+        if (within >= 0 && live.rules[within].verb == LIVE_DENY) {
+            *rule = RULE_LIVE + within;
+            return SAYS_DENY;
+        }
+    }
+    return says;
+}
+
+/* What the live policy says; *rule: by which rule, where it says something. A process whose ancestors aren't known falls
+ * under all that any process is denied. */
+static enum says live_says(const struct live_question *q, int64_t *rule)
+{
+    enum says says = SAYS_NOTHING;
+    int64_t by = -1;
+
+    if (live.order == 0) /* nobody has been asked for */
+        return says;
+    for (size_t s = 1; asking.lost && s < LIVE_SCOPES_MAX && says != SAYS_DENY; s++)
+        says = live.scopes[s].process.pid > 0 ? live_scope_says_of_all(s, q, &by) : SAYS_NOTHING;
+    if (says != SAYS_DENY)
+        says = SAYS_NOTHING;
+    for (size_t i = 0; i < asking.n && says == SAYS_NOTHING; i++)
+        says = live_scope_says_of_all(asking.scopes[i], q, &by);
+    if (says != SAYS_NOTHING)
+        *rule = by;
+    return says;
+}
+
+/* ---- live policy: changing it ---- */
+
+/* A change while it is read: nothing of it counts before all of it is understood. */
+static struct live_change {
+    enum live_verb verb;
+    pid_t pid;         /* 0: the sandbox */
+    uint64_t duration; /* in milliseconds; 0: for ever */
+    char *texts[LIVE_SPECS_MAX]; /* of its rules, as live_rule has them; owned until they are a rule's */
+    size_t n_specs;
+    struct liveset_rule boxes[LIVE_BOXES_MAX]; /* tag: of specs */
+    struct unix_rule unix_rules[LIVE_UNIX_MAX];
+    size_t n_boxes, n_unix;
+    const char *shut; /* what would have to be open, and isn't */
+} change;
+
+static void change_add_box(struct ip_prefix prefix, enum protocol protocol, struct port_range ports)
+{
+    bool whole = ports.first == 0 && ports.last == UINT16_MAX;
+
+    if (change.n_boxes < LIVE_BOXES_MAX)
+        change.boxes[change.n_boxes] = (struct liveset_rule){
+            .prefix = prefix, .ports = ports, .kind = (uint8_t)protocol, .tag = (uint32_t)change.n_specs,
+            .any_port = whole || change.verb != LIVE_DENY};
+    change.n_boxes++; /* past the end: too many, which is said later */
+}
+
+/* One prefix of a rule, with all of its ports. */
+static void change_add_prefix(struct ip_prefix prefix, void *argument)
+{
+    static const struct port_range all = {0, UINT16_MAX};
+    const struct rule *rule = argument;
+
+    for (unsigned p = 0; p < PROTOCOLS; p++)
+        for (size_t i = 0; rule->protocols & 1u << p && i < (rule->n_ports ? rule->n_ports : 1); i++)
+            change_add_box(prefix, (enum protocol)p, rule->n_ports ? rule->ports[i] : all);
+}
+
+/* The addresses of a rule's name, with spaces between. */
+static rule_error change_add_addresses(struct slice at, struct rule *rule)
+{
+    if (at.len == 0)
+        return "a host name without its addresses";
+    while (at.p != NULL) {
+        struct ip_addr addr;
+
+        if (ip_addr_parse(slice_split(&at, ' '), &addr) < 0)
+            return "a host name with something that is no address";
+        change_add_prefix(ip_prefix_of(ip_addr_canonical(addr)), rule);
+    }
+    return NULL;
+}
+
+static void unix_rule_free(struct unix_rule *rule)
+{
+    free(rule->text);
+    free(rule->written);
+}
+
+/* A unix socket: "DEVICE INODE PATH" says what its path was for whoever asks. */
+static rule_error change_add_unix(struct slice target, struct slice at)
+{
+    struct unix_rule rule = {.tag = (uint32_t)change.n_specs};
+    uint64_t device = 0, inode = 0;
+    rule_error error = unix_rule_parse(target, &rule);
+
+    if (error == NULL && change.n_unix == LIVE_UNIX_MAX)
+        error = "too many unix sockets in one change";
+    if (error == NULL && at.len > 0) {
+        if (parse_uint(slice_split(&at, ' '), UINT64_MAX, &device) < 0 ||
+            parse_uint(slice_split(&at, ' '), UINT64_MAX, &inode) < 0 || at.len == 0)
+            error = "a socket that isn't described by its device, inode and path";
+        rule.written = rule.text;
+        rule.text = strndup(at.p, at.len);
+        rule.device = (dev_t)device;
+        rule.inode = (ino_t)inode;
+    }
+    if (error == NULL && rule.text == NULL && rule.kind != UNIX_ANY)
+        error = "out of memory";
+    if (error != NULL)
+        unix_rule_free(&rule);
+    else
+        change.unix_rules[change.n_unix++] = rule;
+    return error;
+}
+
+/* What an allowing rule needs of the filter, which can't be changed any more. */
+static void change_need(const struct rule *rule)
+{
+    if (change.verb != LIVE_ALLOW)
+        return;
+    if (rule->protocols & 1u << PROTOCOL_UDP && !policy.open[PROTOCOL_UDP])
+        change.shut = "UDP sockets";
+    else if (rule->protocols & 1u << PROTOCOL_ICMP && !policy.open[PROTOCOL_ICMP])
+        change.shut = "ICMP sockets";
+}
+
+/* One SPEC; at: the addresses of its name, or its socket's device, inode and path. NULL, or what is wrong with it. */
+static rule_error change_add_spec(struct slice spec, struct slice at)
+{
+    static struct rule rule;
+    struct slice target = spec;
+    bool local = rule_cut_unix(&target);
+    rule_error error;
+
+    if (change.n_specs == LIVE_SPECS_MAX)
+        return "one too many in one change";
+    char *text = calloc(1, spec.len + at.len + 2);
+    if (text == NULL)
+        return "out of memory";
+    memcpy(text, spec.p, spec.len);
+    if (at.len > 0)
+        memcpy(text + spec.len + 1, at.p, at.len);
+    if (local)
+        error = change_add_unix(target, at);
+    else
+        error = rule_parse(spec, change.verb == LIVE_DENY ? LIST_DENY : LIST_ALLOW, &rule);
+    if (error == NULL && !local) {
+        change_need(&rule);
+        rule_each_prefix(&rule, change_add_prefix, &rule);
+        if (rule.target == TARGET_NAME)
+            error = change_add_addresses(at, &rule);
+    }
+    change.texts[change.n_specs++] = text;
+    return error == NULL && change.n_boxes > LIVE_BOXES_MAX ? "too many addresses and ports in one change" : error;
+}
+
+/* Forget what was read. */
+static void change_drop(void)
+{
+    while (change.n_unix > 0)
+        unix_rule_free(&change.unix_rules[--change.n_unix]);
+    while (change.n_specs > 0)
+        free(change.texts[--change.n_specs]);
+    change.n_boxes = 0;
+}
+
+/* What was said of a rule beside its text. */
+static const char *live_rule_at(const struct live_rule *rule)
+{
+    return rule->text + strlen(rule->text) + 1;
+}
+
+static bool live_rule_is_named(const struct live_rule *rule)
+{
+    return live_rule_at(rule)[0] != 0 && strncmp(rule->text, "unix://", 7) != 0;
+}
+
+/* One of a scope's rules or restrictions is gone. A process without any is one as all others. */
+static void live_scope_lost_one(size_t scope)
+{
+    if (--live.scopes[scope].n == 0 && live.scopes[scope].process.pid > 0) {
+        live.scopes[scope].process.pid = 0;
+        live.n_processes--;
+    }
+}
+
+/* Take a rule's place away; with its last one it ends. */
+static void live_leave(uint32_t tag)
+{
+    struct live_rule *rule = &live.rules[tag];
+
+    if (--rule->places > 0)
+        return;
+    live.names_changed = live.names_changed || live_rule_is_named(rule);
+    free(rule->text);
+    live_scope_lost_one(live_scope_of(rule->owner));
+    rule->owner = live.free_rule;
+    live.free_rule = tag + 1;
+}
+
+static void live_remove_box(uint32_t place)
+{
+    uint32_t tag = live.set.rules[place].tag;
+
+    liveset_remove(&live.set, place);
+    live_leave(tag);
+}
+
+static void live_remove_unix(size_t i)
+{
+    uint32_t tag = live.unix_rules[i].rule.tag;
+
+    unix_rule_free(&live.unix_rules[i].rule);
+    live.unix_rules[i] = live.unix_rules[--live.n_unix];
+    live_leave(tag);
+}
+
+/* Remove all rules of an owner, or (owner UINT32_MAX) all that have ended by `now`. */
+static void live_remove_all(uint32_t owner, uint64_t now)
+{
+    for (uint32_t place = 0; place < live.set.used; place++) {
+        const struct liveset_rule *box = &live.set.rules[place];
+
+        if (box->order > 0 && (owner == UINT32_MAX ? live.rules[box->tag].ends != 0 && live.rules[box->tag].ends <= now
+                                                   : box->owner == owner))
+            live_remove_box(place);
+    }
+    for (size_t i = live.n_unix; i-- > 0;) {
+        const struct live_rule *rule = &live.rules[live.unix_rules[i].rule.tag];
+
+        if (owner == UINT32_MAX ? rule->ends != 0 && rule->ends <= now : live.unix_rules[i].owner == owner)
+            live_remove_unix(i);
+    }
+}
+
+/* Does `ends` come before a change that never does, or later, has ended? Then that takes its place for good. */
+static bool live_outlasts(uint64_t newer, uint64_t ends)
+{
+    return newer == 0 || (ends != 0 && ends <= newer);
+}
+
+/* Is a box of the change within what a restriction names, or what was permitted since for good? */
+static bool live_box_is_within(size_t scope, size_t restriction, const struct liveset_rule *box)
+{
+    int64_t place = liveset_find(&live.set, live_restriction_owner(scope, restriction), box->kind, box->prefix,
+                                 box->ports);
+
+    if (place >= 0)
+        return true;
+    place = liveset_find(&live.set, live_owner(scope), box->kind, box->prefix, box->ports);
+    const struct live_rule *rule = place < 0 ? NULL : &live.rules[live.set.rules[place].tag];
+    return rule != NULL && rule->verb == LIVE_ALLOW && rule->ends == 0 &&
+           rule->order > live.scopes[scope].restrictions[restriction].order;
+}
+
+static bool live_unix_is_within(uint32_t owner, const struct unix_rule *inner)
+{
+    for (size_t i = 0; i < live.n_unix; i++)
+        if (live.unix_rules[i].owner == owner && unix_rule_is_within(inner, &live.unix_rules[i].rule))
+            return true;
+    return false;
+}
+
+/* Does the change, a restriction, narrow more than an older one does? Then that one is of no use any more. */
+static bool live_restricts_more(size_t scope, size_t restriction, uint64_t ends)
+{
+    const struct live_restriction *older = &live.scopes[scope].restrictions[restriction];
+    bool within = older->order > 0 && live_outlasts(ends, older->ends);
+
+    for (size_t i = 0; within && i < change.n_boxes; i++)
+        within = live_box_is_within(scope, restriction, &change.boxes[i]);
+    for (size_t i = 0; within && i < change.n_unix; i++)
+        within = live_unix_is_within(live_restriction_owner(scope, restriction), &change.unix_rules[i]);
+    return within;
+}
+
+static void live_remove_restriction(size_t scope, size_t restriction)
+{
+    live.scopes[scope].restrictions[restriction].order = 0;
+    live_remove_all(live_restriction_owner(scope, restriction), 0);
+    live_scope_lost_one(scope);
+}
+
+/* Put the change, a restriction, among its scope's others; those that it narrows further are of no use any more. Whose
+ * its rules are, or -ENOSPC. */
+static int64_t live_add_restriction(size_t scope, uint64_t ends)
+{
+    struct live_restriction *restrictions = live.scopes[scope].restrictions;
+    size_t place = LIVE_RESTRICTIONS_MAX;
+
+    for (size_t i = LIVE_RESTRICTIONS_MAX; i-- > 0;)
+        if (restrictions[i].order == 0 || live_restricts_more(scope, i, ends))
+            place = i;
+    if (place == LIVE_RESTRICTIONS_MAX)
+        return -ENOSPC;
+    live.scopes[scope].n++;
+    for (size_t i = 0; i < LIVE_RESTRICTIONS_MAX; i++)
+        if (live_restricts_more(scope, i, ends))
+            live_remove_restriction(scope, i);
+    if (change.n_specs == 0 && ends == 0)
+        live_remove_all(live_owner(scope), 0); /* nothing that was said before counts */
+    restrictions[place] = (struct live_restriction){live.order, ends};
+    return live_restriction_owner(scope, place);
+}
+
+/* Does a scope deny nothing, and is its process gone? Then nobody misses it; else it counts for descendants that are
+ * lost, for ever. */
+static bool live_scope_is_over(size_t scope)
+{
+    struct lineage_id process = live.scopes[scope].process;
+    bool over = !lineage_same(lineage_now(process.pid), process);
+
+    for (size_t i = 0; over && i < LIVE_RESTRICTIONS_MAX; i++)
+        over = live.scopes[scope].restrictions[i].order == 0;
+    for (size_t i = 0; over && i < live.n_rules; i++)
+        over = live.rules[i].places == 0 || live.rules[i].owner != live_owner(scope) ||
+               live.rules[i].verb == LIVE_ALLOW;
+    return over;
+}
+
+/* Is it a process of the sandbox? */
+static bool live_is_ours(pid_t pid)
+{
+    return pid > 0 && pid != here.closer.pid && process_descends(pid, getpid());
+}
+
+/* The scope of the change's process, which is made where it has none. -ESRCH: it is no process of the sandbox;
+ * -ENOSPC: too many have one. */
+static int live_scope(void)
+{
+    int place = -ENOSPC;
+
+    if (change.pid == 0)
+        return 0;
+    struct lineage_id id = lineage_of_thread(&live.lineage, change.pid);
+    if (id.pid == 0 || !live_is_ours(id.pid))
+        return -ESRCH;
+    for (int s = LIVE_SCOPES_MAX - 1; s > 0; s--) {
+        if (lineage_same(live.scopes[s].process, id))
+            return s;
+        if (live.scopes[s].process.pid == 0)
+            place = s;
+    }
+    for (int s = 1; place < 0 && s < LIVE_SCOPES_MAX; s++)
+        if (live_scope_is_over((size_t)s)) {
+            live_remove_all(live_owner((size_t)s), 0);
+            place = s;
+        }
+    if (place > 0) {
+        live.scopes[place].process = id;
+        live.n_processes++;
+    }
+    return place;
+}
+
+/* A place for a rule that has been said; there is one for each box and each unix socket. */
+static uint32_t live_add_rule(char *text, uint32_t owner, uint64_t ends)
+{
+    uint32_t tag = live.free_rule > 0 ? live.free_rule - 1 : live.n_rules++;
+
+    if (live.free_rule > 0)
+        live.free_rule = live.rules[tag].owner;
+    live.rules[tag] = (struct live_rule){
+        .text = text, .order = live.order, .ends = ends, .owner = owner, .verb = change.verb};
+    live.scopes[live_scope_of(owner)].n++;
+    live.names_changed = live.names_changed || live_rule_is_named(&live.rules[tag]);
+    return tag;
+}
+
+/* Add a box; what it says again, older ones needn't say any more. */
+static void live_add_box(const struct liveset_rule *box, uint64_t ends)
+{
+    for (int64_t place = liveset_like(&live.set, box, -1), next; place >= 0; place = next) {
+        next = liveset_like(&live.set, box, place);
+        if (live_outlasts(ends, live.rules[live.set.rules[place].tag].ends))
+            live_remove_box((uint32_t)place);
+    }
+    live.rules[box->tag].places++;
+    liveset_add(&live.set, box);
+}
+
+static void live_add_unix(const struct unix_rule *rule, uint32_t owner, uint64_t ends)
+{
+    for (size_t i = live.n_unix; i-- > 0;)
+        if (live.unix_rules[i].owner == owner && unix_rule_is_within(&live.unix_rules[i].rule, rule) &&
+            live_outlasts(ends, live.rules[live.unix_rules[i].rule.tag].ends))
+            live_remove_unix(i);
+    live.rules[rule->tag].places++;
+    live.unix_rules[live.n_unix].rule = *rule;
+    live.unix_rules[live.n_unix++].owner = owner;
+}
+
+/* Carry out the change that was read: all of it, or nothing. NULL, or why it can't be. */
+static const char *change_apply(void)
+{
+    uint64_t ends = change.duration ? clock_ms() + change.duration : 0;
+
+    if (change.pid > 0 && (!here.proc || settings.allowed_groups & 1u << GROUP_NAMESPACES))
+        return "processes can't be told apart there: it has no /proc, or may make namespaces";
+    if (live.set.n + change.n_boxes > LIVESET_MAX || live.n_unix + change.n_unix > LIVE_UNIX_MAX)
+        return "there are too many live rules already; `restrict` to what is needed would be right";
+    int scope = live_scope();
+    if (scope == -ESRCH)
+        return "no process of that sandbox has this number; that of `sandlock ps` or one below it has";
+    if (scope < 0)
+        return "too many processes have a policy of their own already; --for 10m would let them end";
+    live.order++;
+    int64_t owner = change.verb == LIVE_RESTRICT ? live_add_restriction((size_t)scope, ends)
+                                                 : live_owner((size_t)scope);
+    if (owner < 0)
+        return "restricted too often, each time to something else; to nothing, and then `allow`, would be right";
+    for (size_t i = 0, box = 0, local = 0; i < change.n_specs; i++) {
+        uint32_t tag = live_add_rule(change.texts[i], (uint32_t)owner, ends);
+
+        change.texts[i] = NULL;
+
+        for (; box < change.n_boxes && change.boxes[box].tag == i; box++) {
+            struct liveset_rule at = change.boxes[box];
+
+            at.tag = tag;
+            at.owner = (uint32_t)owner;
+            at.order = live.order;
+            live_add_box(&at, ends);
+        }
+        for (; local < change.n_unix && change.unix_rules[local].tag == i; local++) {
+            change.unix_rules[local].tag = tag;
+            live_add_unix(&change.unix_rules[local], (uint32_t)owner, ends);
+        }
+    }
+    change.n_unix = 0; /* their texts are live.unix_rules' now */
+    if (ends != 0 && (live.next_end == 0 || ends < live.next_end))
+        live.next_end = ends;
+    return NULL;
+}
+
+/* When the first of what is left ends. */
+static uint64_t live_first_end(void)
+{
+    uint64_t first = UINT64_MAX;
+
+    for (size_t i = 0; i < live.n_rules; i++)
+        if (live.rules[i].places > 0 && live.rules[i].ends != 0 && live.rules[i].ends < first)
+            first = live.rules[i].ends;
+    for (size_t s = 0; s < LIVE_SCOPES_MAX; s++)
+        for (size_t i = 0; i < LIVE_RESTRICTIONS_MAX; i++) {
+            const struct live_restriction *restriction = &live.scopes[s].restrictions[i];
+
+            if (restriction->order > 0 && restriction->ends != 0 && restriction->ends < first)
+                first = restriction->ends;
+        }
+    return first == UINT64_MAX ? 0 : first;
+}
+
+/* End what has ended. How many milliseconds until the next does; -1: nothing will. */
+static int live_expire(void)
+{
+    uint64_t now = live.next_end == 0 ? 0 : clock_ms();
+
+    if (live.next_end != 0 && live.next_end <= now) {
+        for (size_t s = 0; s < LIVE_SCOPES_MAX; s++)
+            for (size_t i = 0; i < LIVE_RESTRICTIONS_MAX; i++) {
+                const struct live_restriction *restriction = &live.scopes[s].restrictions[i];
+
+                if (restriction->order > 0 && restriction->ends != 0 && restriction->ends <= now)
+                    live_remove_restriction(s, i);
+            }
+        live_remove_all(UINT32_MAX, now);
+        live.next_end = live_first_end();
+    }
+    uint64_t left = live.next_end > now ? live.next_end - now : 0;
+    return live.next_end == 0 ? -1 : left < INT32_MAX ? (int)left : INT32_MAX;
+}
+
+/* ---- decide: the verdict ---- */
+
+/* Our own control socket, and the directories where such sockets are, without symbolic links; NULL: there is none. */
+static struct {
+    dev_t device;
+    ino_t inode; /* 0: there is none */
+    char *directories[2];
+} control_place;
+
+/* Is this a sandbox's control socket, ours above all? By any name that it has. */
+static bool unix_target_controls(const struct unix_target *target)
+{
+    bool controls = control_place.inode != 0 && target->file >= 0 && target->inode == control_place.inode &&
+                    target->device == control_place.device;
+
+    for (size_t i = 0; i < ARRAY_LEN(control_place.directories); i++)
+        if (control_place.directories[i] != NULL)
+            controls = controls || path_is_beneath(target->name, control_place.directories[i]) ||
+                       path_is_beneath(target->bound, control_place.directories[i]) ||
+                       path_is_beneath(target->leads, control_place.directories[i]);
+    return controls;
+}
+
+/* A unix socket: what the sandbox bound is inside; anything else takes a rule. What controls a sandbox never counts. */
 static struct decision decide_unix(const struct unix_target *target)
 {
     struct decision decision = {VERDICT_DENY, EACCES, -1};
 
+    if (unix_target_controls(target)) {
+        decision.rule = RULE_CONTROL;
+        return decision;
+    }
     for (size_t i = 0; i < policy.n_unix_rules; i++)
         if (policy.unix_rules[i].list == LIST_DENY && unix_rule_denies(&policy.unix_rules[i], target)) {
             decision.rule = policy.unix_rules[i].tag;
             return decision;
         }
+    switch (live_says(&(struct live_question){.target = target}, &decision.rule)) {
+    case SAYS_ALLOW:
+        decision.verdict = VERDICT_ALLOW;
+        return decision;
+    case SAYS_DENY:
+        if (decision.rule == RULE_RESTRICTION && target->holder == HELD_BY_NOBODY)
+            decision.error = ECONNREFUSED;
+        if (decision.rule != RULE_RESTRICTION || target->holder != HELD_INSIDE)
+            return decision;
+        decision.rule = -1; /* a restriction is about what is outside */
+        break;
+    case SAYS_NOTHING:
+        break;
+    }
     if (target->holder == HELD_INSIDE)
         decision.verdict = VERDICT_ALLOW;
     for (size_t i = 0; i < policy.n_unix_rules && decision.verdict == VERDICT_DENY; i++)
@@ -2436,7 +3249,11 @@ static struct decision decide(const struct destination *to)
     decision.rule = policy_find_denied(to->protocol, to->addr, to->port);
     if (decision.rule >= 0)
         return decision;
-    if (policy.any[LIST_ALLOW])
+    struct live_question q = {.protocol = to->protocol, .addr = to->addr, .port = to->port, .any_port = to->any_port};
+    enum says says = live_says(&q, &decision.rule);
+    if (says == SAYS_DENY)
+        return decision;
+    if (says == SAYS_NOTHING && policy.any[LIST_ALLOW])
         decision.rule = policy_find(LIST_ALLOW, to->protocol, to->addr, to->port);
     enum proxy_protocol protocol;
     if (decision.rule >= 0 || (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY]))
@@ -2448,9 +3265,11 @@ static struct decision decide(const struct destination *to)
 /* Joining a multicast group: a rule for any of its ports will do. */
 static struct decision decide_group(const struct destination *to)
 {
-    struct decision decision = decide(to);
-    bool denied = policy_find_denied(to->protocol, to->addr, 0) >= 0;
+    struct destination group = *to;
 
+    group.any_port = true;
+    struct decision decision = decide(&group);
+    bool denied = policy_find_denied(to->protocol, to->addr, 0) >= 0 || decision.rule >= RULE_LIVE;
     if (decision.verdict == VERDICT_DENY && !denied && to->protocol < PROTOCOLS &&
         ipset_covers(&policy.sets[LIST_ALLOW][to->protocol][to->addr.version == 6], to->addr))
         decision.verdict = VERDICT_ALLOW;
@@ -2495,6 +3314,17 @@ static void event_name_rule(struct event *event, int64_t rule)
         snprintf(event->rule, sizeof event->rule, "--ask");
     if (rule < 0)
         return;
+    if (rule == RULE_CONTROL) {
+        snprintf(event->rule, sizeof event->rule, "a sandbox is controlled from outside only");
+        return;
+    }
+    if (rule >= RULE_LIVE) {
+        const struct live_rule *said = rule == RULE_RESTRICTION ? NULL : &live.rules[rule - RULE_LIVE];
+
+        snprintf(event->rule, sizeof event->rule, "live %s %s", live_verbs[said ? said->verb : LIVE_RESTRICT],
+                 said ? said->text : "");
+        return;
+    }
     const struct rule_text *text = &policy.texts[rule];
     const char *quote = text->list == LIST_HTTP || text->list == LIST_HTTP_DENY ? "'" : "";
     snprintf(event->rule, sizeof event->rule, "%s %s%.*s%s", list_options[text->list], quote, (int)text->text.len,
@@ -2536,14 +3366,18 @@ static void event_of_destination(struct event *event, const struct destination *
         snprintf(event->allow, sizeof event->allow, "--net-allow %s%s", scheme_of(to->protocol), endpoint);
 }
 
+/* How many destinations, binds and listens were permitted and refused, and what else was refused. */
+static uint64_t n_permitted, n_denied;
+
 static void tell_destination(const struct request *r, const struct destination *to, struct decision decision)
 {
     bool binds = r->call == CALL_BIND || r->call == CALL_LISTEN;
     struct event event = {.operation = call_names[r->call]};
 
-    if (to->kind == DESTINATION_UNIX && decision.error == ECONNREFUSED)
+    if (to->kind == DESTINATION_NONE || (to->kind == DESTINATION_UNIX && decision.error == ECONNREFUSED))
         return; /* there is nobody to be refused */
-    if (to->kind == DESTINATION_NONE || (decision.verdict == VERDICT_ALLOW && !settings.log_allowed))
+    *(decision.verdict == VERDICT_ALLOW ? &n_permitted : &n_denied) += 1;
+    if (decision.verdict == VERDICT_ALLOW && !settings.log_allowed)
         return;
     event_of_destination(&event, to, decision, binds);
     event_tell(&event, r->tid);
@@ -2554,6 +3388,7 @@ static void tell_refused(const struct request *r, const char *subject, const cha
 {
     struct event event = {.operation = call_names[r->call], .verdict = VERDICT_DENY};
 
+    n_denied++;
     snprintf(event.protocol, sizeof event.protocol, "%s", subject);
     snprintf(event.subject, sizeof event.subject, "%s", subject);
     snprintf(event.allow, sizeof event.allow, "%s", allow);
@@ -4073,8 +4908,21 @@ static struct outcome call_on_others(struct request *r)
     return outcome_reply(-EPERM);
 }
 
+/* A process becomes the parent of descendants that lose theirs. */
+static struct outcome call_reaper(const struct request *r)
+{
+    struct lineage_id process = lineage_of_thread(&live.lineage, r->tid);
+
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    lineage_add_reaper(&live.lineage, process);
+    return (struct outcome){CONTINUE, 0};
+}
+
 static struct outcome call_run(struct request *r)
 {
+    if (live.order > 0)
+        live_ask(r->tid);
     switch (r->call) {
     case CALL_CONNECT:
         return call_connect(r);
@@ -4099,6 +4947,8 @@ static struct outcome call_run(struct request *r)
     case CALL_SCHEDULE:
     case CALL_SIGNAL:
         return call_on_others(r);
+    case CALL_REAPER:
+        return call_reaper(r);
     case CALL_NONE:
         break;
     }
@@ -4114,6 +4964,7 @@ static size_t lost_arguments(enum call call)
 {
     switch (call) {
     case CALL_LISTEN:
+    case CALL_REAPER:
         return 2;
     case CALL_CONNECT:
     case CALL_BIND:
@@ -4483,6 +5334,7 @@ static void dial_next(struct dial *dial, int error)
             close(dial->server);
         dial->server = -1;
         dial->to.addr = dial->addrs[dial->next++];
+        live_ask(dial->tid);
         int result = decide(&dial->to).verdict == VERDICT_DENY ? -EACCES : dial_connect(dial);
         if (result == -EINPROGRESS) {
             dial->state = DIAL_CONNECT;
@@ -4543,6 +5395,7 @@ static void dial_request(const struct proxy_message *m)
     if (dial == NULL) /* the request waits until its client gives up */
         return;
     dial->state = DIAL_LOOKUP;
+    dial->tid = m->tid;
     dial->serial = m->serial;
     dial->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP, .addr = m->addr, .port = m->port};
     const struct resolve_name *name = http_name_find(host, m->addr, &has);
@@ -4647,6 +5500,573 @@ static void proxy_serve(uint32_t events)
         proxy_report(&message);
     else if (message.kind == PROXY_DIAL)
         dial_request(&message);
+}
+
+/* ---- hosts: what /etc/hosts shows inside ---- */
+
+/* An image's own file, or loopback; this machine's name; the names of the rules. */
+static void hosts_compose(struct growing *file)
+{
+    struct growing real = {.p = NULL}, image = {.p = NULL};
+    char machine[HOST_NAME_MAX + 1] = "";
+
+    if (settings.chroot != NULL)
+        hosts_load(&image, settings.chroot, "/etc/hosts");
+    else
+        hosts_load(&real, NULL, "/etc/hosts");
+    gethostname(machine, sizeof machine - 1);
+    hosts_compose_base(file, growing_slice(&image));
+    hosts_compose_machine(file, growing_slice(&real), slice_of(machine));
+    for (size_t i = 0; i < policy.n_names; i++)
+        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+            for (size_t a = 0; a < policy.names[i].families[f].n; a++)
+                hosts_compose_entry(file, policy.names[i].families[f].addrs[a], policy.names[i].name);
+    if (file->failed)
+        die("cannot compose the hosts file: out of memory");
+    free(real.p);
+    free(image.p);
+}
+
+/* A new file of this text that nobody can change. A descriptor or -errno. */
+static int hosts_seal(struct slice text)
+{
+    int fd = sys_result(memfd_create("hosts", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+
+    if (fd < 0 || (write(fd, text.p, text.len) == (ssize_t)text.len &&
+                   fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0))
+        return fd;
+    close(fd);
+    return -EIO;
+}
+
+/* The names of live rules, each with the addresses that it had. */
+static void hosts_add_live(struct growing *file)
+{
+    static struct rule rule;
+
+    for (size_t i = 0; i < live.n_rules; i++) {
+        if (live.rules[i].places == 0 || !live_rule_is_named(&live.rules[i]) ||
+            rule_parse(slice_of(live.rules[i].text), LIST_ALLOW, &rule) != NULL)
+            continue;
+        for (struct slice at = slice_of(live_rule_at(&live.rules[i])); at.p != NULL;) {
+            struct ip_addr addr;
+
+            if (ip_addr_parse(slice_split(&at, ' '), &addr) == 0)
+                hosts_compose_entry(file, addr, rule.name);
+        }
+    }
+}
+
+/* Live rules have named other hosts than before: show them. false: it can't be done. */
+static bool hosts_show_live(void)
+{
+    struct growing file = {.p = NULL};
+    bool shown = false;
+
+    live.names_changed = false;
+    if (here.hosts < 0 && here.hosts_mounted < 0)
+        return false;
+    growing_append(&file, growing_slice(&here.hosts_base));
+    hosts_add_live(&file);
+    if (here.hosts_mounted >= 0) {
+        shown = !file.failed && pwrite(here.hosts_mounted, file.p, file.len, 0) == (ssize_t)file.len &&
+                ftruncate(here.hosts_mounted, (off_t)file.len) == 0;
+    } else {
+        int fd = file.failed ? -ENOMEM : hosts_seal(growing_slice(&file));
+
+        shown = fd >= 0;
+        if (shown)
+            close(here.hosts);
+        here.hosts = shown ? fd : here.hosts;
+    }
+    free(file.p);
+    return shown;
+}
+
+/* ---- control: requests to a running sandbox (sys/control.h) ----
+ *
+ * request    its fields                             answer's fields
+ * status     -                                      name, pid (ours), command-pid, started (seconds of the epoch),
+ *                                                   permitted, denied, argument (several)
+ * resolver   -                                      resolver (several), hosts, no-private: how it looks names up
+ * policy     pid                                    as status; asks (several: whose changes count, a pid or 0); lost;
+ *                                                   open: all that isn't denied is permitted; option (several: a
+ *                                                   line of a policy file, at: the addresses of its name); live
+ *                                                   (several: ORDER VERB PID LEFT SPEC, as asks; milliseconds, 0: for
+ *                                                   ever; - no SPEC)
+ * allow,     pid, for (milliseconds), rule          note (several): what else there is to know
+ * deny,      (several), each may have an `at` next
+ * restrict
+ * log        follow                                 event (several: lines of JSON); follow: no end
+ * kill       -                                      the connection closes when the sandbox has ended */
+
+enum { LIST_AT_ONCE = 65536 };
+
+struct client {
+    int fd; /* owned; < 0: a free place */
+    struct growing in, out;
+    size_t scanned;   /* of `in`, without finding a message's end */
+    size_t sent;      /* of `out` */
+    uint64_t active;  /* when it last said something, on the clock of clock_ms */
+    bool waits;       /* its next request, if it is there, for its turn */
+    bool writes;      /* it is watched for room to send, not for requests */
+    bool ended;       /* it won't say any more */
+    bool closes;      /* once `out` is sent */
+    bool lists;       /* a policy, of which the rest is to come: */
+    size_t next_text, next_name;
+    bool follows;     /* the log: */
+    size_t next_line;
+};
+
+static struct {
+    int listener, directory;
+    dev_t device;
+    ino_t inode;
+    time_t started;
+    char **arguments;
+    struct client clients[CLIENTS_MAX];
+    size_t n_waiting;
+    bool kills; /* all is to end */
+} server; /* there is one where settings.name is */
+
+static void client_watch(struct client *c, uint32_t events, int operation)
+{
+    struct epoll_event event = {.events = events, .data.u64 = EVENT_CLIENT + (uint64_t)(c - server.clients)};
+
+    epoll_ctl(here.epoll, operation, c->fd, &event);
+}
+
+static void client_set_waiting(struct client *c, bool waits)
+{
+    server.n_waiting += (size_t)waits - (size_t)c->waits;
+    c->waits = waits;
+}
+
+static void client_close(struct client *c)
+{
+    follower_remove(c->fd);
+    client_set_waiting(c, false);
+    close(c->fd);
+    free(c->in.p);
+    free(c->out.p);
+    *c = (struct client){.fd = -1};
+}
+
+/* Take connections. Where there are too many, the one that has been silent for longest makes room. */
+static void clients_accept(void)
+{
+    int fd = controlsock_accept(server.listener, geteuid());
+    struct client *c = &server.clients[0];
+
+    if (fd < 0)
+        return;
+    for (size_t i = 0; i < CLIENTS_MAX && c->fd >= 0; i++)
+        if (server.clients[i].fd < 0 || server.clients[i].active < c->active)
+            c = &server.clients[i];
+    if (c->fd >= 0)
+        client_close(c);
+    *c = (struct client){.fd = fd, .active = clock_ms()};
+    client_watch(c, EPOLLIN, EPOLL_CTL_ADD);
+}
+
+/* A field whose value may hold anything: what no message can hold becomes another character. */
+static void client_add_text(struct client *c, const char *field, struct slice text)
+{
+    size_t start = c->out.len;
+
+    growing_add(&c->out, "%s %.*s\n", field, (int)text.len, text.p);
+    for (size_t i = start; i + 1 < c->out.len; i++)
+        if ((unsigned char)c->out.p[i] < 0x20 || c->out.p[i] == 0x7f)
+            c->out.p[i] = c->out.p[i] == '\t' ? ' ' : '?';
+}
+
+/* Answers: NULL, or what is wrong, where whatever they added is taken back. */
+static const char *answer_status(struct client *c, struct slice fields)
+{
+    (void)fields;
+    client_add_text(c, "name", slice_of(settings.name));
+    growing_add(&c->out, "pid %d\ncommand-pid %d\nstarted %lld\npermitted %llu\ndenied %llu\n", getpid(), here.command,
+                (long long)server.started, (unsigned long long)n_permitted, (unsigned long long)n_denied);
+    for (char **argument = server.arguments; *argument != NULL; argument++)
+        if (**argument != 0)
+            client_add_text(c, "argument", slice_of(*argument));
+    return NULL;
+}
+
+static const char *answer_resolver(struct client *c, struct slice fields)
+{
+    (void)fields;
+    for (size_t i = 0; i < settings.n_given; i++)
+        if (settings.given[i].option->set == set_resolver)
+            client_add_text(c, "resolver", slice_of(settings.given[i].value));
+    if (policy.hosts != NULL)
+        client_add_text(c, "hosts", slice_of(policy.hosts));
+    if (policy.no_private)
+        growing_add(&c->out, "no-private\n");
+    return NULL;
+}
+
+/* Options that say how it runs, not what it may do; and those whose rules are listed each by itself. */
+static bool option_is_policy(const struct option *option)
+{
+    static const char *const others[] = {
+        "--net-allow", "--net-deny", "--net-allow-bind", "--net-deny-bind", "--policy", "--log", "--log-allowed",
+        "--cwd", "--env", "--clean-env", "--timeout", "--wait-all", "--keep-fd", "--name", "--live", "--control", "-q",
+        "-v",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (strcmp(option->name, others[i]) == 0)
+            return false;
+    return true;
+}
+
+/* A rule from the start, and the addresses of its name. Names' rules are in the order of the rules. */
+static void list_text(struct client *c)
+{
+    const struct rule_text *text = &policy.texts[c->next_text];
+    char option[40], line[IP_TEXT_MAX];
+
+    snprintf(option, sizeof option, "option %s", list_options[text->list] + 2);
+    client_add_text(c, option, text->text);
+    if (c->next_name < policy.n_named && policy.named[c->next_name].tag == c->next_text) {
+        const struct resolve_name *name = &policy.names[policy.named[c->next_name++].name];
+
+        growing_append(&c->out, slice_of("at"));
+        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+            for (size_t a = 0; a < name->families[f].n; a++) {
+                ip_addr_format(line, sizeof line, name->families[f].addrs[a]);
+                growing_add(&c->out, " %s", line);
+            }
+        growing_append(&c->out, slice_of("\n"));
+    }
+    c->next_text++;
+}
+
+static void list_live(struct client *c, uint64_t order, enum live_verb verb, size_t scope, uint64_t ends,
+                      const char *text)
+{
+    uint64_t now = ends == 0 ? 0 : clock_ms();
+
+    growing_add(&c->out, "live %llu %s %d %llu %s\n", (unsigned long long)order, live_verbs[verb],
+                live.scopes[scope].process.pid, (unsigned long long)(ends > now ? ends - now : ends != 0), text);
+}
+
+/* The next part of a policy: the rules from the start are as they were, so that it doesn't matter when each is listed;
+ * what has changed since is listed at once. */
+static void list_more(struct client *c)
+{
+    while (c->next_text < policy.n_texts && c->out.len < LIST_AT_ONCE)
+        list_text(c);
+    c->lists = c->next_text < policy.n_texts;
+    if (c->lists)
+        return;
+    for (size_t i = 0; i < live.n_rules; i++)
+        if (live.rules[i].places > 0) {
+            list_live(c, live.rules[i].order, live.rules[i].verb, live_scope_of(live.rules[i].owner),
+                      live.rules[i].ends, live.rules[i].text);
+            if (live_rule_at(&live.rules[i])[0] != 0)
+                growing_add(&c->out, "at %s\n", live_rule_at(&live.rules[i]));
+        }
+    for (size_t s = 0; s < LIVE_SCOPES_MAX; s++)
+        for (size_t i = 0; i < LIVE_RESTRICTIONS_MAX; i++)
+            if (live.scopes[s].restrictions[i].order > 0)
+                list_live(c, live.scopes[s].restrictions[i].order, LIVE_RESTRICT, s,
+                          live.scopes[s].restrictions[i].ends, "-");
+    growing_append(&c->out, slice_of("\n"));
+}
+
+/* Whose changes count for a process, the sandbox's first. */
+static const char *list_asks(struct client *c, struct slice fields)
+{
+    struct control_field field;
+    uint64_t pid;
+
+    if (!control_next(&fields, &field)) {
+        growing_append(&c->out, slice_of("asks 0\n"));
+        return NULL;
+    }
+    if (!slice_is(field.name, "pid") || parse_uint(field.value, INT32_MAX, &pid) < 0 || !live_is_ours((pid_t)pid))
+        return "no process of that sandbox has this number";
+    live_ask((pid_t)pid);
+    for (size_t i = asking.n; i-- > 0;)
+        growing_add(&c->out, "asks %d\n", live.scopes[asking.scopes[i]].process.pid);
+    if (asking.lost)
+        growing_append(&c->out, slice_of("lost\n"));
+    return NULL;
+}
+
+static const char *answer_policy(struct client *c, struct slice fields)
+{
+    const char *error = list_asks(c, fields);
+
+    if (error != NULL)
+        return error;
+    answer_status(c, fields);
+    if (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY])
+        growing_append(&c->out, slice_of("open\n"));
+    for (size_t i = 0; i < settings.n_given; i++)
+        if (option_is_policy(settings.given[i].option)) {
+            char name[40];
+
+            snprintf(name, sizeof name, "option %s",
+                     settings.given[i].option->name + strspn(settings.given[i].option->name, "-"));
+            client_add_text(c, name, slice_of(settings.given[i].value ? settings.given[i].value : ""));
+        }
+    c->lists = true;
+    c->next_text = c->next_name = 0;
+    return NULL;
+}
+
+/* A change that was made is told where denials are. */
+static void change_tell(const char *first)
+{
+    struct text line = {.len = 0};
+    char spec[EVENT_TEXT];
+
+    log_begin(&line);
+    text_add(&line, ",\"operation\":\"%s\",\"process\":", live_verbs[change.verb]);
+    if (change.pid > 0)
+        text_add(&line, "%d", change.pid);
+    else
+        text_add(&line, "null");
+    text_add(&line, ",\"rules\":%zu,\"first\":", change.n_specs);
+    snprintf(spec, sizeof spec, "%s", first);
+    text_add_json(&line, spec);
+    text_add(&line, ",\"seconds\":%llu}\n", (unsigned long long)(change.duration / 1000));
+    log_tell(&line);
+}
+
+/* Read a change's fields. NULL, or what is wrong with *what. */
+static const char *change_read(struct slice fields, struct slice *what)
+{
+    struct control_field field, next;
+    const char *error = NULL;
+    uint64_t number;
+
+    change.pid = 0;
+    change.duration = 0;
+    change.shut = NULL;
+    while (error == NULL && control_next(&fields, &field)) {
+        struct slice rest = fields, at = {NULL, 0};
+
+        *what = field.value;
+        if (slice_is(field.name, "rule")) {
+            if (control_next(&rest, &next) && slice_is(next.name, "at")) {
+                at = next.value;
+                fields = rest;
+            }
+            error = change_add_spec(field.value, at);
+        } else if (slice_is(field.name, "pid")) {
+            error = parse_uint(field.value, INT32_MAX, &number) < 0 || number == 0 ? "no process" : NULL;
+            change.pid = error ? 0 : (pid_t)number;
+        } else if (slice_is(field.name, "for")) {
+            error = parse_uint(field.value, LIVE_TIME_MAX * 1000ull, &change.duration) < 0 ? "no duration" : NULL;
+        } else {
+            *what = field.name;
+            error = "no field of a change";
+        }
+    }
+    if (error == NULL && change.n_specs == 0 && change.verb != LIVE_RESTRICT) {
+        *what = slice_of(live_verbs[change.verb]);
+        error = "needs a rule";
+    }
+    return error;
+}
+
+static const char *answer_change(struct client *c, struct slice fields, enum live_verb verb)
+{
+    static char message[MESSAGE_MAX];
+    struct slice what = {NULL, 0};
+    char first[EVENT_TEXT] = "";
+
+    change.verb = verb;
+    const char *error = change_read(fields, &what);
+    bool local = change.n_unix > 0;
+    if (change.n_specs > 0)
+        snprintf(first, sizeof first, "%s", change.texts[0]);
+    if (error != NULL)
+        snprintf(message, sizeof message, "'%.*s': %s", (int)what.len, what.p ? what.p : "", error);
+    else if (change.shut != NULL)
+        snprintf(message, sizeof message, "%s don't exist in that sandbox: run --live, or with a rule for them, has "
+                 "them", change.shut);
+    if (error == NULL && change.shut == NULL)
+        error = change_apply();
+    else
+        error = message;
+    if (error == NULL) {
+        change_tell(first);
+        if (live.names_changed && !hosts_show_live())
+            growing_add(&c->out, "note names aren't shown in its /etc/hosts: run --live shows those of live rules\n");
+        if (verb == LIVE_ALLOW && local && !policy.traps_sends)
+            growing_add(&c->out, "note unix datagram sockets don't exist in it: run --live has them\n");
+    }
+    change_drop();
+    return error;
+}
+
+static const char *answer_allow(struct client *c, struct slice fields)
+{
+    return answer_change(c, fields, LIVE_ALLOW);
+}
+
+static const char *answer_deny(struct client *c, struct slice fields)
+{
+    return answer_change(c, fields, LIVE_DENY);
+}
+
+static const char *answer_restrict(struct client *c, struct slice fields)
+{
+    return answer_change(c, fields, LIVE_RESTRICT);
+}
+
+/* The lines that are kept and weren't sent yet. */
+static void list_lines(struct client *c)
+{
+    if (n_kept_lines > LOG_KEPT && c->next_line < n_kept_lines - LOG_KEPT)
+        c->next_line = n_kept_lines - LOG_KEPT;
+    for (; c->next_line < n_kept_lines; c->next_line++) {
+        const struct text *line = &kept_lines[c->next_line % LOG_KEPT];
+
+        growing_append(&c->out, (struct slice){line->bytes, line->len});
+    }
+}
+
+static const char *answer_log(struct client *c, struct slice fields)
+{
+    struct control_field field;
+
+    c->next_line = 0;
+    c->follows = control_next(&fields, &field) && slice_is(field.name, "follow");
+    list_lines(c);
+    return NULL;
+}
+
+static const char *answer_kill(struct client *c, struct slice fields)
+{
+    (void)c;
+    (void)fields;
+    server.kills = true;
+    return NULL;
+}
+
+static const struct {
+    const char *verb;
+    const char *(*answer)(struct client *c, struct slice fields);
+} answers[] = {
+    {"status", answer_status}, {"resolver", answer_resolver}, {"policy", answer_policy},     {"allow", answer_allow},
+    {"deny", answer_deny},     {"restrict", answer_restrict}, {"log", answer_log},           {"kill", answer_kill},
+};
+
+/* Answer a whole message. */
+static void client_answer(struct client *c, struct slice bytes)
+{
+    struct control_message message;
+    size_t before = c->out.len;
+    int result = control_parse(bytes, &message);
+    const char *error = result == -EPROTONOSUPPORT ? "another version of the protocol" : "no message of the protocol";
+
+    c->closes = c->closes || result < 0;
+    growing_add(&c->out, "sandlock %d ok\n", CONTROL_VERSION);
+    if (result == 0)
+        error = "no request that is known";
+    for (size_t i = 0; result == 0 && i < ARRAY_LEN(answers); i++)
+        if (slice_is(message.verb, answers[i].verb)) {
+            error = answers[i].answer(c, message.fields);
+            break;
+        }
+    if (error != NULL) {
+        c->out.len = before;
+        growing_add(&c->out, "sandlock %d error %s\n", CONTROL_VERSION, error);
+    }
+    if (!c->lists && !c->follows)
+        growing_append(&c->out, slice_of("\n"));
+}
+
+/* Send what there is to send, as far as it goes without waiting; then requests are read again. */
+static void client_send(struct client *c)
+{
+    if (c->out.len == 0 && c->lists)
+        list_more(c);
+    if (c->out.len == 0 && c->follows)
+        list_lines(c);
+    ssize_t n = c->out.failed ? -1 : send(c->fd, c->out.p + c->sent, c->out.len - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && (c->out.failed || errno != EAGAIN)) {
+        client_close(c);
+        return;
+    }
+    c->sent += n > 0 ? (size_t)n : 0;
+    if (c->sent == c->out.len) {
+        free(c->out.p);
+        c->out = (struct growing){.p = NULL};
+        c->sent = 0;
+    }
+    bool more = c->out.len > 0 || c->lists || (c->follows && c->next_line < n_kept_lines);
+    if (!more && c->closes) {
+        client_close(c);
+        return;
+    }
+    if (!more && c->follows)
+        followers[n_followers++] = (struct log_file){.fd = c->fd};
+    if (more != c->writes)
+        client_watch(c, more ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
+    c->writes = more;
+}
+
+/* A request's turn: one of each client, so that calls have theirs as well. */
+static void client_take_turn(struct client *c)
+{
+    size_t len = control_length(growing_slice(&c->in), c->scanned);
+
+    client_set_waiting(c, false);
+    c->scanned = c->in.len;
+    if (len > 0) {
+        client_answer(c, (struct slice){c->in.p, len});
+        memmove(c->in.p, c->in.p + len, c->in.len - len);
+        c->in.len -= len;
+        c->scanned = 0;
+        client_set_waiting(c, c->in.len > 0 && !c->follows);
+    } else if (c->in.len > CONTROL_REQUEST_MAX) {
+        growing_add(&c->out, "sandlock %d error a message of more than %d bytes\n\n", CONTROL_VERSION,
+                    CONTROL_REQUEST_MAX);
+        c->closes = true;
+    } else {
+        c->closes = c->closes || c->ended;
+    }
+    if (c->out.len > 0 || c->closes || c->lists || c->follows)
+        client_send(c);
+}
+
+/* Something happened to a connection. */
+static void client_event(struct client *c)
+{
+    if (c->writes) {
+        client_send(c);
+        return;
+    }
+    if (c->follows || !growing_reserve(&c->in, 4096)) { /* who follows has nothing to say but that it is gone */
+        client_close(c);
+        return;
+    }
+    ssize_t n = recv(c->fd, c->in.p + c->in.len, c->in.room - c->in.len, MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n < 0) {
+        client_close(c);
+        return;
+    }
+    c->in.len += (size_t)n;
+    c->ended = n == 0;
+    c->active = clock_ms();
+    client_set_waiting(c, true);
+}
+
+/* One request of each client that has one. */
+static void clients_turn(void)
+{
+    for (size_t i = 0; i < CLIENTS_MAX && server.n_waiting > 0; i++)
+        if (server.clients[i].fd >= 0 && server.clients[i].waits && !server.clients[i].writes)
+            client_take_turn(&server.clients[i]);
 }
 
 /* ---- serve: the loop ---- */
@@ -4858,6 +6278,8 @@ static void serve_event(const struct epoll_event *event)
             serve_notification();
         else
             epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.listener, NULL); /* nobody is left behind the filter */
+    } else if (event->data.u64 == EVENT_CONTROL) {
+        clients_accept();
     } else if (event->data.u64 == EVENT_SIGNALS) {
         while (read(here.signals, &info, sizeof info) == sizeof info)
             if (info.ssi_signo != SIGCHLD)
@@ -4870,9 +6292,26 @@ static void serve_event(const struct epoll_event *event)
         dial_take_lookup();
     } else if (event->data.u64 >= EVENT_DIAL) {
         dial_event(&dials[event->data.u64 - EVENT_DIAL]);
+    } else if (event->data.u64 >= EVENT_CLIENT) {
+        client_event(&server.clients[event->data.u64 - EVENT_CLIENT]);
     } else if (pending[event->data.u64].order < n_pending) {
         pending_retry(&pending[event->data.u64]);
     }
+}
+
+/* What controls us has its turn. How long the loop may wait then, of `wait` milliseconds; -1: for ever. */
+static int serve_control(int wait)
+{
+    clients_turn();
+    if (server.kills) {
+        server.kills = settings.wait_all = false;
+        signal_command(SIGKILL);
+    }
+    int end = live_expire();
+    if (live.names_changed)
+        hosts_show_live();
+    wait = end >= 0 && (wait < 0 || end < wait) ? end : wait;
+    return server.n_waiting > 0 ? 0 : wait;
 }
 
 /* Serve until the command has ended (--wait-all: until all have). Its exit status, or 124. */
@@ -4894,6 +6333,8 @@ static int serve(void)
             wait = TICK_MS;
         else if (made_sockets.n + remap.n_kept > 0 && (wait < 0 || wait > SWEEP_MS))
             wait = SWEEP_MS;
+        if (settings.name != NULL)
+            wait = serve_control(wait);
         int n = epoll_wait(here.epoll, events, EVENTS_AT_ONCE, wait);
         bool ended = children == CHILDREN_MORE;
         for (int i = 0; i < n; i++) {
@@ -5128,16 +6569,16 @@ static pid_t confine_start(struct confinement *c)
 /* All that the supervisor calls once it serves; anything else is EPERM, so that nobody who got hold of it can execute a
  * program, mount, trace or load anything. */
 #define OWN_CALLS(X)                                                                                                   \
-    X(access) X(bind) X(brk) X(capget) X(capset) X(clock_gettime) X(clock_nanosleep) X(clone) X(close) X(connect)      \
-    X(epoll_ctl) X(epoll_pwait) X(epoll_wait) X(exit) X(exit_group) X(faccessat) X(faccessat2) X(fcntl) X(fstat)       \
-    X(fstatfs) X(futex) X(getdents64) X(getegid) X(geteuid) X(getgid) X(getpeername) X(getpgid) X(getpid) X(getppid)   \
-    X(getrandom) X(getsid) X(getsockname) X(getsockopt) X(gettid) X(getuid) X(ioctl) X(kill) X(listen) X(lseek)        \
-    X(madvise) X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open) X(openat) X(openat2)         \
-    X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll) X(ppoll) X(prctl) X(pread64)                    \
-    X(process_vm_readv) X(process_vm_writev) X(pwrite64) X(pwritev2) X(read) X(readlink) X(readlinkat) X(readv)        \
-    X(reboot) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigreturn)              \
-    X(rt_sigtimedwait) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid) X(setresuid) X(setsockopt)           \
-    X(socket) X(stat) X(sync) X(tgkill) X(tkill) X(wait4) X(write) X(writev)
+    X(accept4) X(access) X(bind) X(brk) X(capget) X(capset) X(clock_gettime) X(clock_nanosleep) X(clone) X(close)      \
+    X(connect) X(epoll_ctl) X(epoll_pwait) X(epoll_wait) X(exit) X(exit_group) X(faccessat) X(faccessat2) X(fcntl)     \
+    X(fstat) X(fstatfs) X(ftruncate) X(futex) X(getdents64) X(getegid) X(geteuid) X(getgid) X(getpeername)             \
+    X(getpgid) X(getpid) X(getppid) X(getrandom) X(getsid) X(getsockname) X(getsockopt) X(gettid) X(getuid) X(ioctl)   \
+    X(kill) X(listen) X(lseek) X(madvise) X(memfd_create) X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep)         \
+    X(newfstatat) X(open) X(openat) X(openat2) X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll)      \
+    X(ppoll) X(prctl) X(pread64) X(process_vm_readv) X(process_vm_writev) X(pwrite64) X(pwritev2) X(read)              \
+    X(readlink) X(readlinkat) X(readv) X(reboot) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction)             \
+    X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid)    \
+    X(setresuid) X(setsockopt) X(socket) X(stat) X(sync) X(tgkill) X(tkill) X(unlinkat) X(wait4) X(write) X(writev)
 
 #define OWN_NUMBER(name) NR_##name,
 #define OWN_NAME(name) " " #name
@@ -5328,56 +6769,31 @@ static void main_prepare_environment(void)
     }
 }
 
-/* What /etc/hosts is to say inside: an image's own file, or loopback; this machine's name; the names of the rules. */
-static void hosts_compose(struct growing *file)
-{
-    struct growing real = {.p = NULL}, image = {.p = NULL};
-    char machine[HOST_NAME_MAX + 1] = "";
-
-    if (settings.chroot != NULL)
-        hosts_load(&image, settings.chroot, "/etc/hosts");
-    else
-        hosts_load(&real, NULL, "/etc/hosts");
-    gethostname(machine, sizeof machine - 1);
-    hosts_compose_base(file, growing_slice(&image));
-    hosts_compose_machine(file, growing_slice(&real), slice_of(machine));
-    for (size_t i = 0; i < policy.n_names; i++)
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < policy.names[i].families[f].n; a++)
-                hosts_compose_entry(file, policy.names[i].families[f].addrs[a], policy.names[i].name);
-    if (file->failed)
-        die("cannot compose the hosts file: out of memory");
-    free(real.p);
-    free(image.p);
-}
-
-/* Show the hosts file inside, where rules have names: by a mount (asked for, or under --chroot where that can be
- * done), else by answering opens. The mount to be made; -1: none. */
+/* Show the hosts file inside, where rules have names or may get some: by a mount (asked for, or under --chroot where
+ * that can be done), else by answering opens. The mount to be made; -1: none. */
 static int main_prepare_hosts(void)
 {
-    struct growing file = {.p = NULL};
+    struct growing *file = &here.hosts_base;
 
-    if (policy.n_names == 0 || settings.no_hosts)
+    if ((policy.n_names == 0 && !settings.live) || settings.no_hosts)
         return -1;
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = settings.chroot ? RESOLVE_IN_ROOT : 0};
     int root CLOSE_FD = open(settings.chroot ? settings.chroot : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     here.real_hosts = sys_openat2(root, "/etc/hosts", &how);
-    hosts_compose(&file);
+    hosts_compose(file);
     bool mounts = here.real_hosts >= 0 && (settings.hosts_mount || settings.chroot);
-    int mounted = mounts ? mounts_make_file(file.p, file.len) : -1;
+    int mounted = mounts ? mounts_make_file(file->p, file->len, &here.hosts_mounted) : -1;
     if (mounted < 0 && settings.hosts_mount)
         die("--hosts-mount: %s; %s", here.real_hosts < 0 ? "there is no /etc/hosts to cover" : strerror(-mounted),
             "root with CAP_SYS_ADMIN and Linux 5.2 would be right, or no --hosts-mount");
-    here.hosts = memfd_create("hosts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (mounted < 0 && (here.real_hosts < 0 || here.hosts < 0 || !here.proc))
+    if (mounted < 0 && here.real_hosts >= 0 && here.proc) {
+        here.hosts = hosts_seal(growing_slice(file));
+        if (here.hosts < 0)
+            die("cannot compose the hosts file: %s", strerror(-here.hosts));
+    }
+    settings.no_hosts = here.hosts < 0; /* opens needn't be looked at */
+    if (mounted < 0 && here.hosts < 0 && policy.n_names > 0)
         say("names are not shown inside: there is no %s", here.real_hosts < 0 ? "/etc/hosts" : "/proc");
-    else if (mounted < 0 && (write(here.hosts, file.p, file.len) != (ssize_t)file.len ||
-                             fcntl(here.hosts, F_ADD_SEALS,
-                                   F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0))
-        die("cannot compose the hosts file: %s", strerror(errno));
-    if (mounted >= 0 || here.real_hosts < 0 || here.hosts < 0 || !here.proc)
-        settings.no_hosts = true; /* opens needn't be looked at */
-    free(file.p);
     return mounted < 0 ? -1 : mounted;
 }
 
@@ -5416,6 +6832,72 @@ static void main_prepare_asker(const sigset_t *mask)
     asker.socket = ask_helper.socket;
 }
 
+/* Where control sockets are. NULL: there is no such place. */
+static const char *control_directory(void)
+{
+    static char path[PATH_MAX];
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (settings.control != NULL)
+        return settings.control;
+    if (geteuid() == 0)
+        return "/run/sandlock";
+    if (runtime == NULL || runtime[0] != '/')
+        return NULL;
+    snprintf(path, sizeof path, "%s/sandlock", runtime);
+    return path;
+}
+
+/* Nobody finds us any more. */
+static void server_end(void)
+{
+    controlsock_remove(server.directory, settings.name, control_place.device, control_place.inode);
+}
+
+/* --name and --live: be there for those who want to control what is run. */
+static void server_start(char **argv)
+{
+    static char number[16];
+    const char *option = settings.name ? "--name" : "--live", *path = control_directory();
+    struct stat status;
+
+    control_place.directories[0] = path ? realpath(path, NULL) : NULL;
+    control_place.directories[1] = realpath("/run/sandlock", NULL);
+    if (settings.name == NULL && !settings.live)
+        return;
+    snprintf(number, sizeof number, "%d", getpid());
+    settings.name = settings.name ? settings.name : number;
+    if (path == NULL)
+        die("%s: XDG_RUNTIME_DIR isn't set; --control DIR would be right", option);
+    server.directory = controlsock_open_directory(path, true);
+    if (server.directory < 0)
+        die("%s: %s: %s; a directory of your own with mode 0700 would be right, by --control DIR", option, path,
+            server.directory == -EPERM ? "others can look or write there" : strerror(-server.directory));
+    server.listener = controlsock_listen(server.directory, path, settings.name);
+    if (server.listener == -EADDRINUSE)
+        die("%s '%s': a sandbox of this name runs; another name would be right", option, settings.name);
+    if (server.listener < 0 || fstatat(server.directory, settings.name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        die("%s '%s': cannot listen in %s: %s", option, settings.name, path,
+            strerror(server.listener < 0 ? -server.listener : errno));
+    control_place.device = status.st_dev;
+    control_place.inode = status.st_ino;
+    control_place.directories[0] = realpath(path, NULL);
+    atexit(server_end);
+    server.arguments = argv;
+    server.started = time(NULL);
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        server.clients[i].fd = -1;
+    prctl(PR_SET_NAME, "sandlock"); /* for clients, who look whether it is one of its own command's that answers */
+}
+
+static void server_watch(void)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = EVENT_CONTROL};
+
+    if (epoll_ctl(here.epoll, EPOLL_CTL_ADD, server.listener, &event) < 0)
+        die("cannot prepare to be controlled: %s", strerror(errno));
+}
+
 static void main_prepare_loop(const sigset_t *signals)
 {
     struct epoll_event listener = {.events = EPOLLIN, .data.u64 = EVENT_LISTENER};
@@ -5437,6 +6919,8 @@ static void main_prepare_loop(const sigset_t *signals)
     }
     if (asker.socket >= 0)
         ask_watch(EPOLLIN, EPOLL_CTL_ADD);
+    if (settings.name != NULL)
+        server_watch();
     notify_stay_near(here.listener);
     own_raise_limit();
     signal(SIGPIPE, SIG_IGN);
@@ -5488,6 +6972,7 @@ static int run_command(char **argv)
     features_demand(&features);
     main_check_stdio();
     main_close_on_exec();
+    server_start(argv);
     calls_init();
     here.killable = features.killable;
     here.proc = features.proc;
@@ -5518,6 +7003,7 @@ static int run_command(char **argv)
     if (here.command < 0)
         return -here.command;
     here.listener = c.listener;
+    live.lineage.root = lineage_now(here.command);
     main_prepare_loop(&signals);
     own_confine();
     int status = serve();
@@ -5570,6 +7056,840 @@ static int explain_command(char **destinations)
     return all ? 0 : 1;
 }
 
+/* ---- commands for running sandboxes ---- */
+
+/* Their options. */
+static struct {
+    const char *pid, *duration; /* as they were given; NULL: not */
+    bool json, follow;
+} asked;
+
+/* Take the options out of argv, wherever they stand. What is left, its operands. */
+static char **client_options(char **argv)
+{
+    int n = 0;
+
+    for (int i = 0; argv[i] != NULL; i++) {
+        const char *equals = strchr(argv[i], '=');
+        struct slice name = {argv[i], equals ? (size_t)(equals - argv[i]) : strlen(argv[i])};
+        const char **value = slice_is(name, "--pid") ? &asked.pid : slice_is(name, "--for") ? &asked.duration
+                             : slice_is(name, "--control") ? &settings.control : NULL;
+
+        if (strcmp(argv[i], "--") == 0) {
+            while (argv[++i] != NULL)
+                argv[n++] = argv[i];
+            break;
+        } else if (value != NULL) {
+            *value = equals ? equals + 1 : argv[i + 1];
+            i += equals == NULL;
+            if (*value == NULL)
+                die("%.*s: needs a value", (int)name.len, name.p);
+        } else if (strcmp(argv[i], "--json") == 0) {
+            asked.json = true;
+        } else if (strcmp(argv[i], "-f") == 0) {
+            asked.follow = true;
+        } else if (argv[i][0] == '-' && argv[i][1] != 0) {
+            die("%s: no option of this command; sandlock --help says more", argv[i]);
+        } else {
+            argv[n++] = argv[i];
+        }
+    }
+    argv[n] = NULL;
+    return argv;
+}
+
+/* Where control sockets are. */
+static const char *client_directory(void)
+{
+    const char *path = control_directory();
+
+    if (path == NULL)
+        die("XDG_RUNTIME_DIR isn't set; --control DIR, as the sandbox has it, would be right");
+    return path;
+}
+
+/* Is it a process inside of a sandbox that listens there, in the place of a supervisor? It can't hide that one of its
+ * ancestors is called so. */
+static bool client_is_deceived(pid_t holder)
+{
+    uint64_t started;
+    char name[PROCESS_NAME_MAX] = "";
+
+    for (int depth = 0; holder > 1 && depth < PROCESS_SCAN_MAX && strcmp(name, "sandlock") != 0; depth++) {
+        holder = process_parent(holder, &started);
+        if (holder > 0)
+            process_name(holder, name);
+    }
+    return strcmp(name, "sandlock") == 0;
+}
+
+/* Connect to a sandbox. A descriptor, or -errno. */
+static int client_try(const char *name)
+{
+    static const struct timeval patience = {.tv_sec = 10};
+    int fd = controlsock_connect(client_directory(), name);
+
+    if (fd < 0)
+        return fd;
+    pid_t holder = controlsock_holder(fd, geteuid());
+    if (holder < 0 || client_is_deceived(holder)) {
+        close(fd);
+        return holder < 0 ? holder : -EBADMSG;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    return fd;
+}
+
+static int client_connect(const char *name)
+{
+    int fd = controlsock_name_valid(name) ? client_try(name) : -ENOENT;
+
+    if (fd == -ENOENT || fd == -ECONNREFUSED)
+        die("no sandbox '%s' runs; sandlock ps lists those that do, in %s", name, client_directory());
+    if (fd == -EBADMSG)
+        die("'%s': a process inside of a sandbox took its name; killing that sandbox would be right", name);
+    if (fd < 0)
+        die("cannot ask '%s' in %s: %s", name, client_directory(), strerror(-fd));
+    return fd;
+}
+
+static void client_request(int fd, const struct growing *request)
+{
+    for (size_t sent = 0; sent < request->len;) {
+        ssize_t n = send(fd, request->p + sent, request->len - sent, MSG_NOSIGNAL);
+
+        if (n < 0)
+            die("cannot ask: %s", errno == EAGAIN ? "it doesn't answer" : strerror(errno));
+        sent += (size_t)n;
+    }
+}
+
+/* Read an answer whole. 0; -EAGAIN: none came; other -errno. The bytes are *room's. */
+static int client_read_answer(int fd, struct growing *room, struct control_message *answer)
+{
+    size_t len = 0, scanned = 0;
+
+    while (len == 0) {
+        if (!growing_reserve(room, 65536))
+            return -ENOMEM;
+        ssize_t n = recv(fd, room->p + room->len, room->room - room->len, 0);
+        if (n <= 0)
+            return n < 0 ? -errno : -ECONNRESET;
+        room->len += (size_t)n;
+        len = control_length(growing_slice(room), scanned);
+        scanned = room->len;
+    }
+    return control_parse((struct slice){room->p, len}, answer);
+}
+
+/* Ask one thing, and die where the answer is an error. The fields of the answer, which live to exit. */
+static struct slice client_ask(int fd, const char *name, const struct growing *request)
+{
+    struct growing room = {.p = NULL};
+    struct control_message answer;
+
+    client_request(fd, request);
+    int result = client_read_answer(fd, &room, &answer);
+    if (result < 0)
+        die("'%s' doesn't answer: %s", name, strerror(-result));
+    if (!slice_is(answer.verb, "ok"))
+        die("%.*s", (int)answer.text.len, answer.text.p);
+    return answer.fields;
+}
+
+static struct growing client_verb(const char *verb)
+{
+    struct growing request = {.p = NULL};
+
+    growing_add(&request, "sandlock %d %s\n", CONTROL_VERSION, verb);
+    return request;
+}
+
+/* Look names up as the sandbox does. */
+static void client_take_resolver(int fd, const char *name)
+{
+    struct growing request = client_verb("resolver");
+    struct control_field field;
+
+    growing_append(&request, slice_of("\n"));
+    for (struct slice fields = client_ask(fd, name, &request); control_next(&fields, &field);) {
+        char *value = strndup(field.value.p ? field.value.p : "", field.value.len); /* lives to exit */
+
+        if (value == NULL)
+            die("out of memory");
+        if (slice_is(field.name, "resolver"))
+            set_resolver(value);
+        else if (slice_is(field.name, "hosts"))
+            set_hosts(value);
+        else if (slice_is(field.name, "no-private"))
+            policy.no_private = true;
+    }
+}
+
+/* The addresses of a rule's name, or what a unix rule's path is now; next_*: where the rule's are. */
+static void client_add_at(struct growing *request, size_t rule, size_t *next_named, size_t *next_unix)
+{
+    char addr[IP_TEXT_MAX];
+
+    if (*next_unix < policy.n_unix_rules && policy.unix_rules[*next_unix].tag == rule) {
+        const struct unix_rule *found = &policy.unix_rules[(*next_unix)++];
+
+        if (found->kind == UNIX_PATH || found->kind == UNIX_BELOW)
+            growing_add(request, "at %llu %llu %s\n", (unsigned long long)found->device,
+                        (unsigned long long)found->inode, found->text);
+    }
+    if (*next_named < policy.n_named && policy.named[*next_named].tag == rule) {
+        const struct resolve_name *found = &policy.names[policy.named[(*next_named)++].name];
+
+        growing_append(request, slice_of("at"));
+        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+            for (size_t a = 0; a < found->families[f].n; a++) {
+                ip_addr_format(addr, sizeof addr, found->families[f].addrs[a]);
+                growing_add(request, " %s", addr);
+            }
+        growing_append(request, slice_of("\n"));
+    }
+}
+
+/* allow, deny, restrict NAME SPEC...: names are looked up here, so that the sandbox never waits. */
+static int change_command(enum live_verb verb, char **operands)
+{
+    struct growing request = client_verb(live_verbs[verb]);
+    enum rule_list list = verb == LIVE_DENY ? LIST_DENY : LIST_ALLOW;
+    struct control_field field;
+    unsigned seconds = asked.duration ? parse_duration("--for", asked.duration, LIVE_TIME_MAX) : 0;
+    uint64_t pid;
+
+    if (operands[0] == NULL || (operands[1] == NULL && verb != LIVE_RESTRICT))
+        die("%s: needs a sandbox's name and a rule; sandlock %s NAME 10.0.0.1:443 would be right", live_verbs[verb],
+            live_verbs[verb]);
+    list_options[list] = live_verbs[verb]; /* what errors begin with */
+    for (char **spec = operands + 1; *spec != NULL; spec++)
+        set_rule(list, *spec);
+    if (asked.pid != NULL && (parse_uint(slice_of(asked.pid), INT32_MAX, &pid) < 0 || pid == 0))
+        die("--pid '%s': not a process; a number that ps shows would be right", asked.pid);
+    int fd = client_connect(operands[0]);
+    if (policy.n_names > 0)
+        client_take_resolver(fd, operands[0]);
+    policy_resolve();
+    if (asked.pid != NULL)
+        growing_add(&request, "pid %llu\n", (unsigned long long)pid);
+    if (seconds > 0)
+        growing_add(&request, "for %llu\n", seconds * 1000ull);
+    for (size_t i = 0, named = 0, local = 0; i < policy.n_texts; i++) {
+        size_t start = request.len;
+
+        growing_add(&request, "rule %.*s\n", (int)policy.texts[i].text.len, policy.texts[i].text.p);
+        for (size_t at = start; at + 1 < request.len; at++)
+            request.p[at] = request.p[at] == '\t' ? ' ' : request.p[at];
+        client_add_at(&request, i, &named, &local);
+    }
+    growing_append(&request, slice_of("\n"));
+    if (request.failed || request.len > CONTROL_REQUEST_MAX)
+        die("%s: too many rules at once", live_verbs[verb]);
+    for (struct slice notes = client_ask(fd, operands[0], &request); control_next(&notes, &field);)
+        say("%.*s", (int)field.value.len, field.value.p ? field.value.p : "");
+    return 0;
+}
+
+static int allow_command(char **operands)
+{
+    return change_command(LIVE_ALLOW, operands);
+}
+
+static int deny_command(char **operands)
+{
+    return change_command(LIVE_DENY, operands);
+}
+
+static int restrict_command(char **operands)
+{
+    return change_command(LIVE_RESTRICT, operands);
+}
+
+/* kill NAME: returns when it has ended. */
+static int kill_command(char **operands)
+{
+    static const struct timeval forever;
+    struct growing request = client_verb("kill");
+    char rest[64];
+
+    if (operands[0] == NULL || operands[1] != NULL)
+        die("kill: needs a sandbox's name; sandlock kill NAME would be right");
+    growing_append(&request, slice_of("\n"));
+    int fd = client_connect(operands[0]);
+    client_ask(fd, operands[0], &request);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
+    while (recv(fd, rest, sizeof rest, 0) > 0)
+        ;
+    return 0;
+}
+
+/* log NAME: its last lines; with -f those to come as well, until it ends. */
+static int log_command(char **operands)
+{
+    static const struct timeval forever;
+    struct growing request = client_verb("log");
+    struct growing room = {.p = NULL};
+
+    if (operands[0] == NULL || operands[1] != NULL)
+        die("log: needs a sandbox's name; sandlock log NAME -f would be right");
+    growing_append(&request, slice_of(asked.follow ? "follow\n\n" : "\n"));
+    int fd = client_connect(operands[0]);
+    client_request(fd, &request);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
+    for (;;) {
+        struct slice rest = growing_slice(&room);
+        const char *end = rest.len > 0 ? memrchr(rest.p, '\n', rest.len) : NULL;
+        size_t whole = end ? (size_t)(end + 1 - rest.p) : 0;
+
+        for (rest.len = whole; rest.len > 0;) {
+            struct slice line = slice_split(&rest, '\n');
+            struct slice word = slice_split(&line, ' ');
+
+            if (slice_is(word, "event") && (printf("%.*s\n", (int)line.len, line.p) < 0 || fflush(stdout) != 0))
+                return EXIT_OURS;
+            if (word.len == 0 && rest.p != NULL)
+                return 0;
+        }
+        memmove(room.p, room.p + whole, room.len - whole);
+        room.len -= whole;
+        ssize_t n = growing_reserve(&room, 65536) ? recv(fd, room.p + room.len, room.room - room.len, 0) : -1;
+        if (n <= 0)
+            return 0;
+        room.len += (size_t)n;
+    }
+}
+
+/* What a sandbox says of itself. */
+struct status {
+    struct slice name, pid, command_pid, permitted, denied;
+    uint64_t started;
+    struct growing command; /* its arguments, with spaces between */
+    struct slice fields;
+};
+
+static void status_read(struct slice fields, struct status *status)
+{
+    struct control_field field;
+
+    *status = (struct status){.fields = fields};
+    while (control_next(&fields, &field)) {
+        struct slice *const to = slice_is(field.name, "name") ? &status->name
+                                 : slice_is(field.name, "pid") ? &status->pid
+                                 : slice_is(field.name, "command-pid") ? &status->command_pid
+                                 : slice_is(field.name, "permitted") ? &status->permitted
+                                 : slice_is(field.name, "denied") ? &status->denied : NULL;
+
+        if (to != NULL)
+            *to = field.value;
+        else if (slice_is(field.name, "started"))
+            parse_uint(field.value, UINT32_MAX, &status->started);
+        else if (slice_is(field.name, "argument"))
+            growing_add(&status->command, "%s%.*s", status->command.len ? " " : "", (int)field.value.len,
+                        field.value.p);
+    }
+}
+
+static void ps_print_json(const struct status *status, bool first)
+{
+    struct text line = {.len = 0};
+    char text[LOG_LINE_MAX / 8];
+
+    snprintf(text, sizeof text, "%.*s", (int)status->name.len, status->name.p);
+    text_add(&line, "%s{\"name\":", first ? "" : ",\n");
+    text_add_json(&line, text);
+    text_add(&line,
+             ",\"supervisor\":%.*s,\"pid\":%.*s,\"started\":%llu,\"permitted\":%.*s,\"denied\":%.*s,\"command\":",
+             (int)status->pid.len, status->pid.p, (int)status->command_pid.len, status->command_pid.p,
+             (unsigned long long)status->started, (int)status->permitted.len, status->permitted.p,
+             (int)status->denied.len, status->denied.p);
+    snprintf(text, sizeof text, "%.*s", (int)status->command.len, status->command.p ? status->command.p : "");
+    text_add_json(&line, text);
+    printf("%s}", line.bytes);
+}
+
+static void ps_print(const struct status *status)
+{
+    uint64_t now = (uint64_t)time(NULL), seconds = now > status->started ? now - status->started : 0;
+    char age[32];
+
+    snprintf(age, sizeof age, "%llu:%02llu:%02llu", (unsigned long long)seconds / 3600,
+             (unsigned long long)seconds / 60 % 60, (unsigned long long)seconds % 60);
+    printf("%-16.*s %7.*s %9s %9.*s %9.*s  %.*s\n", (int)status->name.len, status->name.p,
+           (int)status->command_pid.len, status->command_pid.p, age, (int)status->permitted.len, status->permitted.p,
+           (int)status->denied.len, status->denied.p, (int)status->command.len,
+           status->command.p ? status->command.p : "");
+}
+
+/* One sandbox's line, where it answers. Whether it did. */
+static bool ps_one(int directory, const char *name, bool first)
+{
+    struct growing request = client_verb("status"), room = {.p = NULL};
+    struct control_message answer;
+    struct status status;
+    int fd CLOSE_FD = client_try(name);
+
+    if (fd == -ECONNREFUSED)
+        controlsock_remove_stale(directory, client_directory(), name);
+    growing_append(&request, slice_of("\n"));
+    if (fd >= 0)
+        client_request(fd, &request);
+    bool answers_us = fd >= 0 && client_read_answer(fd, &room, &answer) == 0 && slice_is(answer.verb, "ok");
+    if (answers_us) {
+        status_read(answer.fields, &status);
+        if (asked.json)
+            ps_print_json(&status, first);
+        else
+            ps_print(&status);
+    }
+    free(request.p);
+    free(room.p);
+    return answers_us;
+}
+
+/* ps [--json]: the sandboxes that run, by name. */
+static int ps_command(char **operands)
+{
+    struct dirent **entries;
+    int directory CLOSE_FD = controlsock_open_directory(client_directory(), false);
+    bool first = true;
+
+    if (operands[0] != NULL)
+        die("ps '%s': takes no name; sandlock ps alone would be right", operands[0]);
+    if (directory < 0 && directory != -ENOENT)
+        die("cannot look into %s: %s", client_directory(), strerror(-directory));
+    int n = directory < 0 ? 0 : scandir(client_directory(), &entries, NULL, alphasort);
+    printf(asked.json ? "[" : "NAME                 PID      TIME PERMITTED    DENIED  COMMAND\n");
+    for (int i = 0; i < n; i++)
+        if (controlsock_name_valid(entries[i]->d_name))
+            first = !ps_one(directory, entries[i]->d_name, first) && first;
+    printf(asked.json ? "]\n" : "");
+    return 0;
+}
+
+/* ---- inspect: a sandbox's policy as it is now, as a policy file ---- */
+
+/* A rule as it was said, at the start or by a change. */
+struct inspected_rule {
+    struct slice text, at; /* at: the addresses of its name, or its socket */
+    size_t n_boxes;        /* that it came to */
+    size_t n_whole;        /* of them, as they were, in the set that is printed */
+    bool printed;
+    uint64_t left;         /* milliseconds until it ends; 0: it doesn't */
+};
+
+/* One rule of a change, or (has_rule false) a restriction as such. */
+struct inspected_change {
+    uint64_t order;
+    enum live_verb verb;
+    pid_t pid;
+    bool has_rule;
+    uint32_t rule;
+};
+
+static struct {
+    struct inspected_rule *rules;
+    size_t n_rules, rule_room;
+    struct inspected_change *changes;
+    size_t n_changes, change_room;
+    struct ip_boxes permits, denies; /* tags: of rules */
+    struct slice *start_denies;      /* which no change permits */
+    size_t n_start_denies, start_deny_room;
+    struct unix_rule *unix_permits, *unix_denies;
+    size_t n_unix_permits, unix_permit_room, n_unix_denies, unix_deny_room;
+    pid_t asks[LIVE_SCOPES_MAX]; /* whose changes count, the sandbox's (0) first, the nearest process's last */
+    size_t n_asks;
+    bool open;       /* all that isn't denied is permitted */
+    bool restricted; /* or was until a restriction came */
+    bool lost;       /* where the process comes from isn't known */
+} inspected;
+
+static uint32_t inspected_add_rule(struct slice text, struct slice at, uint64_t left)
+{
+    if (inspected.n_rules == inspected.rule_room)
+        inspected.rules = grow(inspected.rules, &inspected.rule_room, sizeof *inspected.rules);
+    inspected.rules[inspected.n_rules] = (struct inspected_rule){.text = text, .at = at, .left = left};
+    return (uint32_t)inspected.n_rules++;
+}
+
+/* What inspected_add_prefix adds to. */
+struct inspected_to {
+    struct ip_boxes *boxes;
+    const struct rule *rule;
+    uint32_t tag;
+};
+
+static void inspected_add_prefix(struct ip_prefix prefix, void *argument)
+{
+    static const struct port_range all = {0, UINT16_MAX};
+    const struct inspected_to *to = argument;
+    const struct rule *rule = to->rule;
+
+    for (unsigned p = 0; p < PROTOCOLS; p++)
+        for (size_t i = 0; rule->protocols & 1u << p && i < (rule->n_ports ? rule->n_ports : 1); i++) {
+            struct ip_box box = {prefix, rule->n_ports ? rule->ports[i] : all, (uint8_t)p, true, to->tag};
+
+            ip_boxes_add(to->boxes, &box);
+            inspected.rules[to->tag].n_boxes++;
+        }
+}
+
+/* All boxes of a rule, those of its name's addresses as well. */
+static void inspected_add_boxes(struct ip_boxes *boxes, uint32_t tag, bool denies)
+{
+    static struct rule rule;
+    struct inspected_to to = {boxes, &rule, tag};
+    struct inspected_rule *said = &inspected.rules[tag];
+    struct ip_addr addr;
+
+    said->n_boxes = 0;
+    if (rule_parse(said->text, denies ? LIST_DENY : LIST_ALLOW, &rule) != NULL)
+        die("cannot understand the rule '%.*s'", (int)said->text.len, said->text.p);
+    rule_each_prefix(&rule, inspected_add_prefix, &to);
+    for (struct slice at = said->at; rule.target == TARGET_NAME && at.len > 0;)
+        if (ip_addr_parse(slice_split(&at, ' '), &addr) == 0)
+            inspected_add_prefix(ip_prefix_of(ip_addr_canonical(addr)), &to);
+}
+
+/* Is it a unix rule? Then it is read. */
+static bool inspected_read_unix(uint32_t tag, struct unix_rule *rule)
+{
+    struct slice target = inspected.rules[tag].text, at = inspected.rules[tag].at;
+
+    if (!rule_cut_unix(&target))
+        return false;
+    if (unix_rule_parse(target, rule) != NULL)
+        die("cannot understand the rule 'unix://%.*s'", (int)target.len, target.p);
+    slice_split(&at, ' ');
+    slice_split(&at, ' ');
+    if (at.len > 0)
+        rule->text = strndup(at.p, at.len);
+    rule->tag = tag;
+    return true;
+}
+
+static void inspected_permit_unix(struct unix_rule rule)
+{
+    if (inspected.n_unix_permits == inspected.unix_permit_room)
+        inspected.unix_permits = grow(inspected.unix_permits, &inspected.unix_permit_room, sizeof rule);
+    inspected.unix_permits[inspected.n_unix_permits++] = rule;
+}
+
+static void inspected_deny_unix(struct unix_rule rule)
+{
+    if (inspected.n_unix_denies == inspected.unix_deny_room)
+        inspected.unix_denies = grow(inspected.unix_denies, &inspected.unix_deny_room, sizeof rule);
+    inspected.unix_denies[inspected.n_unix_denies++] = rule;
+}
+
+/* allow and deny, a rule of it. */
+static void inspected_apply_rule(const struct inspected_change *c)
+{
+    struct ip_boxes said = {.p = NULL};
+    struct unix_rule rule;
+
+    if (inspected_read_unix(c->rule, &rule)) {
+        for (size_t i = inspected.n_unix_denies; i-- > 0 && c->verb == LIVE_ALLOW;)
+            if (unix_rule_is_within(&inspected.unix_denies[i], &rule))
+                inspected.unix_denies[i] = inspected.unix_denies[--inspected.n_unix_denies];
+        (c->verb == LIVE_ALLOW ? inspected_permit_unix : inspected_deny_unix)(rule);
+        return;
+    }
+    inspected_add_boxes(&said, c->rule, c->verb == LIVE_DENY);
+    if (c->verb == LIVE_ALLOW)
+        ip_boxes_take_out(&inspected.denies, &said);
+    for (size_t i = 0; i < said.n; i++)
+        ip_boxes_add(c->verb == LIVE_ALLOW ? &inspected.permits : &inspected.denies, &said.p[i]);
+    free(said.p);
+}
+
+/* restrict: the rules changes[first..end) of one. */
+static void inspected_restrict(size_t first, size_t end)
+{
+    struct ip_boxes said = {.p = NULL};
+    struct unix_rule *before = inspected.unix_permits;
+    size_t n = inspected.n_unix_permits;
+
+    inspected.unix_permits = NULL;
+    inspected.n_unix_permits = inspected.unix_permit_room = 0;
+    for (size_t i = first; i < end; i++) {
+        struct unix_rule rule;
+
+        if (!inspected.changes[i].has_rule)
+            continue;
+        if (!inspected_read_unix(inspected.changes[i].rule, &rule)) {
+            inspected_add_boxes(&said, inspected.changes[i].rule, false);
+            continue;
+        }
+        for (size_t b = 0; b < n; b++)
+            if (unix_rule_is_within(&before[b], &rule))
+                inspected_permit_unix(before[b]);
+            else if (unix_rule_is_within(&rule, &before[b]))
+                inspected_permit_unix(rule);
+    }
+    ip_boxes_keep(&inspected.permits, &said);
+    inspected.restricted = true;
+    free(said.p);
+    free(before);
+}
+
+/* One change after the other, of one process or (0) the sandbox; pid -1: of all processes what denies. They are in
+ * their order. */
+static void inspected_apply(pid_t pid)
+{
+    for (size_t i = 0, end; i < inspected.n_changes; i = end) {
+        const struct inspected_change *c = &inspected.changes[i];
+
+        for (end = i + 1; end < inspected.n_changes && inspected.changes[end].order == c->order;)
+            end++;
+        if (pid < 0 ? c->pid == 0 || c->verb == LIVE_ALLOW : c->pid != pid)
+            continue;
+        if (c->verb == LIVE_RESTRICT)
+            inspected_restrict(i, end);
+        for (size_t r = i; r < end && c->verb != LIVE_RESTRICT; r++)
+            inspected_apply_rule(&inspected.changes[r]);
+    }
+}
+
+/* "live ORDER VERB PID LEFT SPEC": a rule of a change, or a restriction as such. */
+static void inspected_read_live(struct slice value, struct slice at)
+{
+    struct inspected_change c = {.verb = LIVE_VERBS, .has_rule = true};
+    uint64_t order = 0, pid = 0, left = 0;
+
+    parse_uint(slice_split(&value, ' '), UINT64_MAX, &order);
+    struct slice verb = slice_split(&value, ' ');
+    for (unsigned v = 0; v < LIVE_VERBS; v++)
+        if (slice_is(verb, live_verbs[v]))
+            c.verb = (enum live_verb)v;
+    parse_uint(slice_split(&value, ' '), INT32_MAX, &pid);
+    if (parse_uint(slice_split(&value, ' '), UINT64_MAX, &left) < 0 || c.verb == LIVE_VERBS || value.len == 0)
+        die("cannot understand what the sandbox says of its changes");
+    c.order = order;
+    c.pid = (pid_t)pid;
+    c.has_rule = !slice_is(value, "-");
+    c.rule = inspected_add_rule(value, at, left);
+    if (inspected.n_changes == inspected.change_room)
+        inspected.changes = grow(inspected.changes, &inspected.change_room, sizeof c);
+    inspected.changes[inspected.n_changes++] = c;
+}
+
+/* "option NAME [VALUE]", with which it was started: a rule is noted, anything else printed as it is. */
+static void inspected_read_option(struct slice value, struct slice at)
+{
+    struct slice name = slice_split(&value, ' '), target = value;
+    struct unix_rule rule;
+
+    if (slice_is(name, "net-deny") && !rule_cut_unix(&target)) {
+        if (inspected.n_start_denies == inspected.start_deny_room)
+            inspected.start_denies = grow(inspected.start_denies, &inspected.start_deny_room, sizeof value);
+        inspected.start_denies[inspected.n_start_denies++] = value;
+        return;
+    }
+    if (!slice_is(name, "net-allow")) {
+        printf("%.*s%s%.*s\n", (int)name.len, name.p, value.len ? " " : "", (int)value.len, value.p ? value.p : "");
+        return;
+    }
+    uint32_t tag = inspected_add_rule(value, at, 0);
+    if (inspected_read_unix(tag, &rule)) {
+        unix_rule_find(&rule);
+        inspected_permit_unix(rule);
+    } else {
+        inspected_add_boxes(&inspected.permits, tag, false);
+    }
+}
+
+static int inspected_compare(const void *a, const void *b)
+{
+    const struct inspected_change *left = a, *right = b;
+
+    return left->order < right->order ? -1 : left->order > right->order;
+}
+
+/* All that the sandbox says. */
+static void inspected_read(struct slice fields)
+{
+    struct control_field field, next;
+    uint64_t pid;
+
+    while (control_next(&fields, &field)) {
+        struct slice rest = fields, at = {NULL, 0};
+
+        if (control_next(&rest, &next) && slice_is(next.name, "at")) {
+            at = next.value;
+            fields = rest;
+        }
+        if (slice_is(field.name, "option"))
+            inspected_read_option(field.value, at);
+        else if (slice_is(field.name, "live"))
+            inspected_read_live(field.value, at);
+        else if (slice_is(field.name, "open"))
+            inspected.open = true;
+        else if (slice_is(field.name, "lost"))
+            inspected.lost = true;
+        else if (slice_is(field.name, "asks") && inspected.n_asks < LIVE_SCOPES_MAX &&
+                 parse_uint(field.value, INT32_MAX, &pid) == 0)
+            inspected.asks[inspected.n_asks++] = (pid_t)pid;
+    }
+    qsort(inspected.changes, inspected.n_changes, sizeof *inspected.changes, inspected_compare);
+    if (inspected.open)
+        inspected_add_boxes(&inspected.permits, inspected_add_rule(slice_of("any://*"), (struct slice){NULL, 0}, 0),
+                            false);
+}
+
+/* "# ADDRESSES, for another 10 s", where there is anything of that to say. */
+static void inspected_print_note(const struct inspected_rule *rule, bool addresses)
+{
+    bool at = addresses && rule->at.len > 0;
+
+    if (at || rule->left > 0)
+        printf(" # ");
+    if (at)
+        printf("%.*s", (int)rule->at.len, rule->at.p);
+    if (rule->left > 0)
+        printf("%sfor another %llu s", at ? ", " : "", (unsigned long long)(rule->left + 999) / 1000);
+    printf("\n");
+}
+
+/* A box as a rule. */
+static void inspected_print_box(const char *option, const struct ip_box *box)
+{
+    char addr[IP_TEXT_MAX], len[8] = "", ports[16] = "";
+    bool full = box->prefix.len == (box->prefix.addr.version == 4 ? 32 : 128);
+    bool all = box->ports.first == 0 && box->ports.last == UINT16_MAX;
+    bool brackets = box->prefix.addr.version == 6 && !all;
+
+    ip_addr_format(addr, sizeof addr, box->prefix.addr);
+    if (!full)
+        snprintf(len, sizeof len, "/%u", box->prefix.len);
+    if (!all && box->ports.first == box->ports.last)
+        snprintf(ports, sizeof ports, ":%u", box->ports.first);
+    else if (!all)
+        snprintf(ports, sizeof ports, ":%u-%u", box->ports.first > 0 ? box->ports.first : 1, box->ports.last);
+    printf("%s %s%s%s%s%s%s", option, scheme_of((enum protocol)box->kind), brackets ? "[" : "", addr, len,
+           brackets ? "]" : "", ports);
+    inspected_print_note(&inspected.rules[box->tag], false);
+}
+
+/* A set as rules: as they were said where all of a rule is left. */
+static void inspected_print_boxes(const char *option, const struct ip_boxes *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        inspected.rules[set->p[i].tag].n_whole += set->p[i].whole;
+    for (size_t i = 0; i < set->n; i++) {
+        struct inspected_rule *rule = &inspected.rules[set->p[i].tag];
+
+        if (rule->n_whole < rule->n_boxes) {
+            inspected_print_box(option, &set->p[i]);
+        } else if (!rule->printed) {
+            printf("%s %.*s", option, (int)rule->text.len, rule->text.p);
+            inspected_print_note(rule, true);
+            rule->printed = true;
+        }
+    }
+}
+
+static void inspected_print_unix(const char *option, const struct unix_rule *rules, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct inspected_rule *rule = &inspected.rules[rules[i].tag];
+
+        printf("%s %.*s", option, (int)rule->text.len, rule->text.p);
+        inspected_print_note(rule, false);
+    }
+}
+
+/* Drop the denied boxes that no permitted one has anything in common with, nor an IPv6 address that embeds IPv4. */
+static void inspected_drop_idle(void)
+{
+    struct ip_boxes *denies = &inspected.denies, left = {.failed = denies->failed};
+    struct ip_box common;
+
+    for (size_t d = 0; d < denies->n; d++) {
+        bool counts = false;
+
+        for (size_t p = 0; p < inspected.permits.n && !counts; p++)
+            counts = inspected.permits.p[p].prefix.addr.version > denies->p[d].prefix.addr.version ||
+                     ip_box_common(&inspected.permits.p[p], &denies->p[d], &common);
+        if (counts)
+            ip_boxes_add(&left, &denies->p[d]);
+    }
+    free(denies->p);
+    *denies = left;
+}
+
+/* Rules for IP. A denying rule alone would permit the rest: where nothing is permitted nothing is said. */
+static void inspected_print_ip(void)
+{
+    inspected_drop_idle();
+    bool denies = inspected.n_start_denies + inspected.denies.n > 0;
+    if (inspected.permits.n == 0)
+        return;
+    if (!inspected.open || inspected.restricted || inspected.n_unix_permits > 0 || !denies)
+        inspected_print_boxes("net-allow", &inspected.permits);
+    for (size_t i = 0; i < inspected.n_start_denies; i++)
+        printf("net-deny %.*s\n", (int)inspected.start_denies[i].len, inspected.start_denies[i].p);
+    inspected_print_boxes("net-deny", &inspected.denies);
+}
+
+/* What processes have of their own, as comments. */
+static void inspected_print_processes(void)
+{
+    for (size_t i = 0; i < inspected.n_changes; i++) {
+        const struct inspected_change *c = &inspected.changes[i];
+        const struct inspected_rule *rule = &inspected.rules[c->rule];
+
+        if (c->pid == 0)
+            continue;
+        printf("# process %d and its descendants: %s %.*s", c->pid, live_verbs[c->verb],
+               c->has_rule ? (int)rule->text.len : 0, rule->text.p);
+        inspected_print_note(rule, true);
+    }
+}
+
+/* inspect NAME [--pid PID]: what is permitted now, to the sandbox or one of its processes. */
+static int inspect_command(char **operands)
+{
+    struct growing request = client_verb("policy");
+    struct status status;
+
+    if (operands[0] == NULL || operands[1] != NULL)
+        die("inspect: needs a sandbox's name; sandlock inspect NAME would be right");
+    if (asked.pid != NULL)
+        growing_add(&request, "pid %s\n", asked.pid);
+    growing_append(&request, slice_of("\n"));
+    status_read(client_ask(client_connect(operands[0]), operands[0], &request), &status);
+    printf("# sandbox %.*s, %s %.*s: %.*s permitted, %.*s denied\n# %.*s\n", (int)status.name.len, status.name.p,
+           asked.pid ? "process" : "pid", asked.pid ? (int)strlen(asked.pid) : (int)status.command_pid.len,
+           asked.pid ? asked.pid : status.command_pid.p, (int)status.permitted.len, status.permitted.p,
+           (int)status.denied.len, status.denied.p, (int)status.command.len, status.command.p);
+    inspected_read(status.fields);
+    for (size_t i = 0; i < inspected.n_asks; i++)
+        inspected_apply(inspected.asks[i]);
+    if (inspected.lost) {
+        printf("# where it comes from isn't known: what any process is denied, it is denied, too\n");
+        inspected_apply(-1);
+    }
+    inspected_print_ip();
+    inspected_print_unix("net-allow", inspected.unix_permits, inspected.n_unix_permits);
+    inspected_print_unix("net-deny", inspected.unix_denies, inspected.n_unix_denies);
+    if (asked.pid == NULL)
+        inspected_print_processes();
+    if (inspected.permits.failed || inspected.denies.failed)
+        die("out of memory");
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(char **operands);
+} client_commands[] = {
+    {"ps", ps_command},           {"allow", allow_command}, {"deny", deny_command}, {"restrict", restrict_command},
+    {"inspect", inspect_command}, {"log", log_command},     {"kill", kill_command},
+};
+
 /* What is closed of stdin, stdout and stderr must not become a descriptor of ours. */
 static void main_open_stdio(void)
 {
@@ -5604,6 +7924,9 @@ int main(int argc, char **argv)
         printf("sandlock %s\n", SANDLOCK_VERSION);
         return 0;
     }
+    for (size_t i = 0; i < ARRAY_LEN(client_commands); i++)
+        if (strcmp(command, client_commands[i].name) == 0)
+            return client_commands[i].run(client_options(argv + 2));
     bool run = strcmp(command, "run") == 0, explain = strcmp(command, "explain") == 0;
     bool check = strcmp(command, "check") == 0, init = getpid() == 1 && !run && !explain && !check;
     if (argc <= 1 && !init) {
@@ -5611,7 +7934,7 @@ int main(int argc, char **argv)
         return EXIT_OURS;
     }
     if (!run && !explain && !check && !init)
-        die("'%s': unknown command; run, explain and check are known, --help says more", command);
+        die("'%s': unknown command; sandlock --help lists those that are known", command);
     int rest = init ? main_options_of_init(argc, argv) : options_parse(argc, argv, 2);
     policy_open_http();
     if (!check)

@@ -38,6 +38,23 @@ static void growing_append(struct growing *text, struct slice piece)
     text->len += piece.len;
 }
 
+__attribute__((format(printf, 2, 3))) static void growing_add(struct growing *text, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0 || text->failed || !growing_reserve(text, (size_t)n + 1)) {
+        text->failed = true;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(text->p + text->len, (size_t)n + 1, format, args);
+    va_end(args);
+    text->len += (size_t)n;
+}
+
 /* `text` as a slice, for as long as nothing is added to it. */
 static struct slice growing_slice(const struct growing *text)
 {

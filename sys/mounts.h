@@ -18,8 +18,8 @@ enum {
 };
 
 /* A file system in memory that nobody else sees, with one read-only file of this text: a descriptor for the file's own
- * mount, to be given to mounts_cover, or -errno (-EPERM without CAP_SYS_ADMIN). */
-static int mounts_make_file(const char *text, size_t len)
+ * mount, to be given to mounts_cover, or -errno (-EPERM without CAP_SYS_ADMIN). *writes: one to change the text by. */
+static int mounts_make_file(const char *text, size_t len, int *writes)
 {
     int context CLOSE_FD = sys_result(syscall(__NR_fsopen, "tmpfs", 1 /* FSOPEN_CLOEXEC */));
     if (context < 0)
@@ -35,7 +35,12 @@ static int mounts_make_file(const char *text, size_t len)
         return file < 0 ? file : -errno;
     if (write(file, text, len) != (ssize_t)len)
         return -EIO;
-    return sys_result(syscall(__NR_open_tree, mount, "file", MOUNTS_CLONE | O_CLOEXEC));
+    int result = sys_result(syscall(__NR_open_tree, mount, "file", MOUNTS_CLONE | O_CLOEXEC));
+    if (result >= 0) {
+        *writes = file;
+        file = -1;
+    }
+    return result;
 }
 
 /* Leave for a mount namespace of the calling process's own, into which later mounts outside still come. 0 or -errno. */
