@@ -4357,7 +4357,7 @@ static bool redirect_dials_first(const struct destination *to)
 }
 
 /* Begin a dial for a socket that waits at a hold. 0: it is connected; -EINPROGRESS; -errno. */
-static int redirect_dial(const struct request *r, struct hold *hold, struct ip_addr local)
+static int redirect_dial(const struct request *r, struct hold *hold, struct ip_addr local, uint64_t cookie)
 {
     struct dial *dial = dial_new();
 
@@ -4365,7 +4365,7 @@ static int redirect_dial(const struct request *r, struct hold *hold, struct ip_a
         return -ENOBUFS;
     dial->state = DIAL_CONNECT;
     dial->waiting = fcntl(r->pin, F_DUPFD_CLOEXEC, 0);
-    dial->cookie = pin_cookie(r->pin);
+    dial->cookie = cookie;
     dial->family = (sa_family_t)r->kind.domain;
     dial->hold = hold;
     dial->to = r->to;
@@ -4410,9 +4410,10 @@ static struct outcome redirect(struct request *r)
         pin_set_blocking(r->pin, false);
     int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
     if (result == -EINPROGRESS) {
-        redirect_forget(pin_cookie(r->pin));
-        origins_note(&origins, pin_cookie(r->pin), r->to.addr, r->to.port);
-        result = redirect_dial(r, hold, local);
+        uint64_t cookie = pin_cookie(r->pin);
+        redirect_forget(cookie);
+        origins_note(&origins, cookie, r->to.addr, r->to.port);
+        result = redirect_dial(r, hold, local, cookie);
         if (result < 0 && result != -EINPROGRESS)
             hold_cancel(r->pin);
         else if (result == 0)

@@ -31,12 +31,14 @@ static int hold_bind(struct ip_addr addr, uint16_t *port, bool shared)
     if (fd < 0)
         return -errno;
     if ((shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) ||
-        bind(fd, (struct sockaddr *)&at, len) < 0 || getsockname(fd, (struct sockaddr *)&at, &len) < 0) {
+        bind(fd, (struct sockaddr *)&at, len) < 0 ||
+        (*port == 0 && getsockname(fd, (struct sockaddr *)&at, &len) < 0)) {
         int error = errno;
         close(fd);
         return -error;
     }
-    return ip_addr_from_sockaddr(&at, &addr, port) < 0 ? -EAFNOSUPPORT : fd;
+    ip_addr_from_sockaddr(&at, &addr, port);
+    return fd;
 }
 
 /* Make one on a loopback address. 0 or -errno. */

@@ -75,7 +75,7 @@ http_speed() {
     case $1 in
     native) curl -sk -o /dev/null --resolve bench.test:7498:127.8.7.1 -w '%{speed_download}\n' "$2" ;;
     sandlock) http_sandbox -- curl -sk -o /dev/null -w '%{speed_download}\n' "$2" ;;
-    *) curl -sk -o /dev/null -p -x "$(proxy_address "$1")" --connect-to bench.test:7498:127.8.7.1:7498 \
+    *) curl -sk -o /dev/null -x "$(proxy_address "$1")" --connect-to bench.test:7498:127.8.7.1:7498 \
         -w '%{speed_download}\n' "$2" ;;
     esac | awk '{ print int($1 / 1000000) }'
 }
