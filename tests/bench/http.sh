@@ -87,7 +87,7 @@ http_rows() {
     for way in native sandlock $proxies; do
         : >"$work/figures.$way"
     done
-    for round in 1 2 3 4 5; do
+    for _ in 1 2 3 4 5; do
         for way in native sandlock $proxies; do
             "$command" "$way" "$@" >>"$work/figures.$way" || :
         done
