@@ -87,6 +87,7 @@ enum {
     ASK_PATIENCE_MS = 1000,    /* for the helper to end by itself */
     REMEMBERED_MAX = 4096,     /* answers for the rest of the run */
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
+    BIND_TRIES = 8,            /* at ports that the kernel picked */
     ROUNDS_MAX = 4,            /* of one send, before others have their turn */
     CALLS_MAX = 512,           /* above every trapped call's number */
     EVENTS_AT_ONCE = 16,
@@ -1678,6 +1679,8 @@ static const struct trap {
     REFUSED_OPTION(ALWAYS, SOL_IP, IP_XFRM_POLICY, "IP_XFRM_POLICY"),
     REFUSED_OPTION(ALWAYS, IPPROTO_TCP, TCP_REPAIR_OPTION, "TCP_REPAIR"),
     REFUSED_OPTION(ALWAYS, SOL_SOCKET, SO_MARK, "SO_MARK"),
+    /* What lets others bind a port, which may be one that something is on its way to. */
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, WHEN_REMAPPED, ASKED, IS(1, SOL_SOCKET), IS(2, SO_REUSEADDR)),
     /* Joining a multicast group sends a report: done on behalf, as a send to that group. */
     TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)),
     TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)),
@@ -3938,7 +3941,7 @@ static int bind_port(struct request *r, uint16_t port)
 }
 
 /* The same where nobody else is: what SO_REUSEADDR and SO_REUSEPORT would share with others outside isn't free. */
-static int bind_alone(struct request *r)
+static int bind_alone(struct request *r, uint16_t at)
 {
     int address = sys_socket_option(r->pin, SOL_SOCKET, SO_REUSEADDR);
     int port = sys_socket_option(r->pin, SOL_SOCKET, SO_REUSEPORT);
@@ -3947,11 +3950,36 @@ static int bind_alone(struct request *r)
         pin_set_option(r->pin, SO_REUSEADDR, 0);
     if (port > 0)
         pin_set_option(r->pin, SO_REUSEPORT, 0);
-    int result = execute_bind(r);
+    int result = bind_port(r, at);
     if (address > 0)
         pin_set_option(r->pin, SO_REUSEADDR, 1);
     if (port > 0)
         pin_set_option(r->pin, SO_REUSEPORT, 1);
+    return result;
+}
+
+/* The same at a port that the kernel picks. To the socket it is one that was asked for, which it keeps however it is
+ * connected and disconnected: so another socket is bound to port 0 first, and tells which. */
+static int bind_elsewhere(struct request *r)
+{
+    bool tcp = r->kind.protocol == IPPROTO_TCP;
+    int result = -EADDRINUSE, v6only = r->kind.domain == AF_INET6 && !r->to.dual;
+
+    for (unsigned tries = 0; tries < BIND_TRIES && result == -EADDRINUSE; tries++) {
+        int scout = sys_result(socket(r->kind.domain, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
+        union address picked = r->address;
+        socklen_t len = sizeof picked;
+
+        if (r->kind.domain == AF_INET6)
+            setsockopt(scout, SOL_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
+        picked.v4.sin_port = 0;
+        bool told = bind(scout, &picked.any, r->address_len) == 0 && getsockname(scout, &picked.any, &len) == 0;
+        if (scout >= 0)
+            close(scout);
+        if (!told)
+            return result;
+        result = bind_alone(r, ntohs(picked.v4.sin_port)); /* which somebody may have taken meanwhile */
+    }
     return result;
 }
 
@@ -3980,11 +4008,17 @@ static int bind_remapped(struct request *r)
 {
     struct bind_rivals rivals = {.to = &r->to};
     uint16_t asked = r->to.port;
-    uint16_t own = asked == 0 ? 0 : remap_own(&remap, r->kind.protocol, r->to.addr, r->to.dual, asked);
+    uint16_t own = remap_own(&remap, r->kind.protocol, r->to.addr, r->to.dual, asked);
 
-    if (asked == 0 || own != 0)
-        return bind_port(r, own);
-    int result = bind_alone(r);
+    if (asked == 0)
+        return bind_port(r, 0);
+    if (own != 0) {
+        remap_let_share(&remap, r->kind.protocol, own, true);
+        int shared = bind_port(r, own);
+        remap_let_share(&remap, r->kind.protocol, own, false);
+        return shared;
+    }
+    int result = bind_alone(r, asked);
     if (result != -EADDRINUSE)
         return result;
     bool tcp = r->kind.protocol == IPPROTO_TCP;
@@ -3992,7 +4026,7 @@ static int bind_remapped(struct request *r)
     if (!rivals.stranger || rivals.own)
         result = bind_port(r, asked); /* beside our own, or what has remained of connections */
     if (result == -EADDRINUSE && !rivals.own && remap_place(&remap) != NULL)
-        result = bind_port(r, 0);
+        result = bind_elsewhere(r);
     return result;
 }
 
@@ -4824,9 +4858,34 @@ static struct outcome call_join(struct request *r)
     return outcome_reply(sys_result(setsockopt(r->pin, level, option, value, (socklen_t)len)));
 }
 
+/* SO_REUSEADDR under --port-remap: it stays off while something is on its way to the socket. */
+static struct outcome call_reuse(struct request *r)
+{
+    int value, result = parse_pin(r);
+
+    if (result == 0)
+        result = pin_kind(r->pin, &r->kind);
+    if (result == 0)
+        result = (int32_t)r->args[4] < (int32_t)sizeof value ? -EINVAL
+                                                            : child_read(r->tid, r->args[3], &value, sizeof value);
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    struct remap_kept *kept = remap_kept_of(&remap, r->pin);
+    if (kept != NULL) {
+        kept->shares = value != 0;
+        return outcome_reply(0);
+    }
+    return outcome_reply(sys_result(setsockopt(r->pin, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value)));
+}
+
 static struct outcome call_setsockopt(struct request *r)
 {
     const struct trap *trap = trap_of(r->number, r->args);
+
+    if (trap != NULL && trap->when == WHEN_REMAPPED)
+        return call_reuse(r);
 
     if (trap != NULL && trap->name == NULL)
         return call_join(r);
@@ -6957,6 +7016,19 @@ static void main_prepare_http(void)
         die("cannot start the proxy for HTTP rules: %s", strerror(-result));
 }
 
+/* --port-remap: the kernel has to say whose a port is. */
+static void main_prepare_remap(void)
+{
+    int tcp = inetdiag_each(IPPROTO_TCP, 0, 0, 0, NULL, NULL);
+    int udp = policy.open[PROTOCOL_UDP] ? inetdiag_each(IPPROTO_UDP, 0, 0, 0, NULL, NULL) : 0;
+
+    if (tcp < 0 || udp < 0)
+        die("--port-remap: this kernel doesn't tell whose a port is: %s; CONFIG_INET_%s_DIAG (module %s_diag) would be "
+            "right", strerror(tcp < 0 ? -tcp : -udp), tcp < 0 ? "TCP" : "UDP", tcp < 0 ? "tcp" : "udp");
+    remap.pins = &here.pins;
+    remap.closer = &here.closer;
+}
+
 static int run_command(char **argv)
 {
     static const int caught[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH,
@@ -6980,8 +7052,8 @@ static int run_command(char **argv)
     here.pins.by_thread = features.threads;
     settings.no_getfd = settings.no_getfd || !features.getfd;
     here.pins.table = settings.no_getfd ? &made_sockets : NULL;
-    remap.pins = &here.pins;
-    remap.closer = &here.closer;
+    if (settings.port_remap)
+        main_prepare_remap();
     c.ruleset = files_prepare(features.landlock);
     c.hosts_mount = main_prepare_hosts();
     main_prepare_environment();

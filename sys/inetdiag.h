@@ -1,4 +1,4 @@
-/* inetdiag.h - which socket of this network namespace gets what comes for an address, and who has a port (sock_diag(7)) */
+/* inetdiag.h - which socket of this network namespace gets what comes for an address, who has a port (sock_diag(7)) */
 #ifndef INETDIAG_H
 #define INETDIAG_H
 

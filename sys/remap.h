@@ -26,8 +26,9 @@ struct remap_port {
 
 /* A socket that something is on its way to: it is held, so that nobody else can get its port meanwhile. */
 struct remap_kept {
-    int fd; /* owned */
-    bool used;
+    int fd;      /* owned */
+    bool used;   /* something is on its way to it still */
+    bool shares; /* SO_REUSEADDR as its program has set it; it is off, so that nobody binds its port beside it */
     struct remap_port port;
 };
 
@@ -41,7 +42,7 @@ struct remap {
     size_t n_moved;        /* how many ports have another number */
     struct remap_kept kept[REMAP_KEPT_MAX];
     size_t n_kept;
-    uint64_t free_at;      /* of clock_us: when processes may be looked through again, which has a quarter of our time */
+    uint64_t free_at;      /* of clock_us: when processes may be looked through again: that has a quarter of our time */
 };
 
 /* ---- the table ---- */
@@ -212,8 +213,8 @@ static bool remap_is_local(struct ip_addr addr)
     return fd >= 0 && bind(fd, &any.any, len) == 0 && connect(fd, &there.any, len) == 0;
 }
 
-/* May what our socket `pin` sends to addr:real go there: would nobody get it, or one of the sockets that are known? 0, or
- * -ECONNREFUSED. */
+/* May what our socket `pin` sends to addr:real go there: would nobody get it, or one of the sockets that are known? 0,
+ * or -ECONNREFUSED. */
 static int remap_check(struct remap *remap, int protocol, int pin, struct ip_addr addr, uint16_t real)
 {
     static const struct ip_addr loopback4 = {0, INADDR_LOOPBACK, 4};
@@ -349,19 +350,18 @@ static void remap_mark_used(const struct inetdiag_socket *found, void *context)
             remap->kept[i].used = true;
 }
 
-/* Nobody has it open but us: it stays only so that its port isn't another's. */
+/* Nobody has it open but us: it stays only so that its port isn't another's. Datagrams for it are lost. */
 static void remap_retire(const struct remap_kept *kept)
 {
     static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
-    pin_set_option(kept->fd, SO_REUSEADDR, 0);
     pin_set_option(kept->fd, SO_REUSEPORT, 0);
     if (kept->port.protocol == IPPROTO_TCP) /* it doesn't listen any more */
         connect(kept->fd, &nowhere, sizeof nowhere);
 }
 
-/* Close what nothing is on its way to any more: no TCP socket connects to its port, no UDP socket is connected to it. To
- * be called now and then. */
+/* Close what nothing is on its way to any more: no TCP socket connects to its port, no UDP socket is connected to it.
+ * To be called now and then. */
 static void remap_sweep(struct remap *remap)
 {
     bool told = true;
@@ -375,6 +375,7 @@ static void remap_sweep(struct remap *remap)
         struct remap_kept *kept = &remap->kept[i];
 
         if (told && !kept->used) {
+            pin_set_option(kept->fd, SO_REUSEADDR, kept->shares);
             remap_release(remap, kept->fd);
             *kept = remap->kept[--remap->n_kept];
             continue;
@@ -397,19 +398,37 @@ static bool remap_has_room(struct remap *remap)
     return remap->n_kept < REMAP_KEPT_MAX;
 }
 
-/* Keep a held socket, for which there is room, until nothing is on its way to it. It is ours from now on. */
-static void remap_keep(struct remap *remap, int fd)
+/* Our descriptor's socket, if it is kept; else NULL. */
+static struct remap_kept *remap_kept_of(struct remap *remap, int fd)
 {
-    uint64_t cookie = pin_cookie(fd);
-    const struct remap_port *port = remap_of(remap, cookie);
+    uint64_t cookie = remap->n_kept > 0 ? pin_cookie(fd) : 0;
 
     for (size_t i = 0; i < remap->n_kept; i++)
         if (remap->kept[i].port.cookie == cookie)
-            port = NULL;
-    if (port == NULL)
+            return &remap->kept[i];
+    return NULL;
+}
+
+/* While a socket of ours is bound beside the kept ones with this port, SO_REUSEADDR is what their programs have set. */
+static void remap_let_share(const struct remap *remap, int protocol, uint16_t real, bool share)
+{
+    for (size_t i = 0; i < remap->n_kept; i++)
+        if (remap->kept[i].port.protocol == protocol && remap->kept[i].port.real == real)
+            pin_set_option(remap->kept[i].fd, SO_REUSEADDR, share && remap->kept[i].shares);
+}
+
+/* Keep a held socket, for which there is room, until nothing is on its way to it. It is ours from now on. */
+static void remap_keep(struct remap *remap, int fd)
+{
+    const struct remap_port *port = remap_kept_of(remap, fd) != NULL ? NULL : remap_of(remap, pin_cookie(fd));
+
+    if (port == NULL) {
         remap_release(remap, fd);
-    else
-        remap->kept[remap->n_kept++] = (struct remap_kept){.fd = fd, .port = *port};
+        return;
+    }
+    bool shares = sys_socket_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0;
+    pin_set_option(fd, SO_REUSEADDR, 0);
+    remap->kept[remap->n_kept++] = (struct remap_kept){.fd = fd, .shares = shares, .port = *port};
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* native_remap.h - rows of sockets that ask for one port, which native.test takes before the run inside (--port-remap) */
+/* native_remap.h - rows of sockets that ask for one port, which native.test takes for a run inside (--port-remap) */
 #ifndef NATIVE_REMAP_H
 #define NATIVE_REMAP_H
 

@@ -43,6 +43,12 @@ enum { PORT = 7401, OTHER_PORT = 7402, DEAF_PORT = 7403 };
 /* What outside -i leaves open: an unconnected UDP socket, a TCP one connected to a victim, a unix datagram one. */
 enum { LEAKED_UDP = 10, LEAKED_TCP = 11, LEAKED_UNIX = 12 };
 
+/* $ATTACK_DIR/taking, under outside -t: what somebody outside takes at PERMITTED as soon as it is free. TCP, UDP. */
+struct taking {
+    unsigned wanted[2], taken[2];
+    bool reuse; /* with SO_REUSEADDR */
+};
+
 struct report {
     char text[3000];
     size_t used;

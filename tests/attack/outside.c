@@ -1,6 +1,6 @@
 /* outside - hold the victims, run one attack, and say what arrived
  *
- * usage: outside [-q] [-w] [-u UID] [-d] [-i] [-k] [-n] [-s KIND] [--] CMD [ARG...]
+ * usage: outside [-q] [-w] [-u UID] [-d] [-i] [-k] [-n] [-t] [-s KIND] [--] CMD [ARG...]
  *   -q       print only the first word, the rest goes to stderr
  *   -w       CMD is to win: a race has all its time, and the first arrival ends it
  *   -u UID   run CMD as this user and group, without others
@@ -8,6 +8,7 @@
  *   -i       leave sockets open for CMD (attack.h)
  *   -k       kill CMD, not what it started, after half a second; that they end together is right
  *   -n       in a network namespace of its own, where IPv6 forms of 127.0.0.2 are local
+ *   -t       take each port that CMD asks for (attack.h, struct taking)
  *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); not to start (exit 125) is
  *            right
  * Its line is the attack's own, unless something reached a victim. Exit 0 held, 1 escaped, 2 neither. */
@@ -16,6 +17,7 @@
 #include <grp.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -34,7 +36,7 @@ static unsigned arrivals;
 
 static struct options {
     uid_t uid;
-    bool quiet, wins, as_user, deny_all, leak, kill, names;
+    bool quiet, wins, as_user, deny_all, leak, kill, names, takes;
     const char *stdin_kind;
 } options;
 
@@ -221,6 +223,64 @@ static void victim_serve(struct victim *v)
     }
 }
 
+/* ---- -t: whoever takes a port that has become free ---- */
+
+static pthread_mutex_t victims_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct taking *taking;
+
+/* Take a port of this kind: what arrives there from now on arrives at a victim. */
+static void take(int kind, unsigned port, struct victim *v)
+{
+    struct sockaddr_in at = at4(PERMITTED, (int)port);
+    int fd = socket(AF_INET, (kind ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+
+    if (taking->reuse)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || (kind == 0 && listen(fd, BACKLOG) < 0)) {
+        close(fd);
+        return;
+    }
+    __atomic_store_n(&taking->taken[kind], port, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&victims_lock);
+    if (v->fd >= 0) {
+        victim_serve(v);
+        close(v->fd);
+    }
+    v->fd = fd;
+    pthread_mutex_unlock(&victims_lock);
+}
+
+static void *take_ports(void *first)
+{
+    for (;;)
+        for (int kind = 0; kind < 2; kind++) {
+            unsigned wanted = __atomic_load_n(&taking->wanted[kind], __ATOMIC_SEQ_CST);
+
+            if (wanted != 0 && wanted != taking->taken[kind])
+                take(kind, wanted, (struct victim *)first + kind);
+            else
+                usleep(10);
+        }
+    return NULL;
+}
+
+static void taker_start(void)
+{
+    struct victim *first = &victims[n_victims];
+    char path[128];
+    pthread_t thread;
+
+    snprintf(path, sizeof path, "%s/taking", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 || fchmod(fd, 0666) < 0 || ftruncate(fd, sizeof *taking) < 0)
+        broken("cannot make %s: %s", path, strerror(errno));
+    taking = mmap(NULL, sizeof *taking, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    for (int kind = 0; kind < 2; kind++)
+        victims[n_victims++] = (struct victim){-1, kind == 0, false, false, "a stranger who took the port"};
+    if (taking == MAP_FAILED || pthread_create(&thread, NULL, take_ports, first) != 0)
+        broken("cannot take ports: %s", strerror(errno));
+}
+
 /* Somebody of the attacker's own uid, outside: with a word in memory and a socket that reaches the victim. */
 static pid_t bystander_start(void)
 {
@@ -289,7 +349,7 @@ static void dir_make(void)
 static void dir_remove(void)
 {
     static const char *const names[] = {"victim.stream", "victim.dgram", "own.stream", "own.dgram", "setuid", "link",
-                                        "node"};
+                                        "node", "taking"};
     char path[128];
 
     for (size_t i = 0; i < COUNT(names); i++) {
@@ -354,6 +414,14 @@ static pid_t command_start(char **argv, int output)
     _exit(127);
 }
 
+static void victims_serve(void)
+{
+    pthread_mutex_lock(&victims_lock);
+    for (size_t i = 0; i < n_victims; i++)
+        victim_serve(&victims[i]);
+    pthread_mutex_unlock(&victims_lock);
+}
+
 /* Serve the victims until the command's output ends; its first line goes to `line`. */
 static void watch(pid_t pid, int output, char *line, size_t room)
 {
@@ -366,9 +434,8 @@ static void watch(pid_t pid, int output, char *line, size_t room)
         for (size_t i = 0; i < n_victims; i++)
             polled[i] = (struct pollfd){victims[i].fd, POLLIN, 0};
         polled[n_victims] = (struct pollfd){output, POLLIN, 0};
-        poll(polled, n_victims + 1, 100);
-        for (size_t i = 0; i < n_victims; i++)
-            victim_serve(&victims[i]);
+        poll(polled, n_victims + 1, options.takes ? 1 : 100);
+        victims_serve();
         if (options.kill && !killed && now() - began > 0.5) {
             kill(pid, SIGKILL);
             killed = true;
@@ -379,8 +446,7 @@ static void watch(pid_t pid, int output, char *line, size_t room)
         used += n > 0 ? (size_t)n : 0;
         ended = n <= 0 || (options.wins && memchr(line, '\n', used) != NULL); /* what it started may hang */
     }
-    for (size_t i = 0; i < n_victims; i++)
-        victim_serve(&victims[i]);
+    victims_serve();
     line[used] = 0;
     line[strcspn(line, "\n")] = 0;
     if (!ended && arrivals == 0)
@@ -420,7 +486,7 @@ static char **options_read(int argc, char **argv)
     int c;
 
     options.uid = geteuid();
-    while ((c = getopt(argc, argv, "+qwu:dikns:")) != -1)
+    while ((c = getopt(argc, argv, "+qwu:diknts:")) != -1)
         switch (c) {
         case 'q': options.quiet = true; break;
         case 'w': options.wins = true; break;
@@ -429,6 +495,7 @@ static char **options_read(int argc, char **argv)
         case 'i': options.leak = true; break;
         case 'k': options.kill = true; break;
         case 'n': options.names = true; break;
+        case 't': options.takes = true; break;
         case 's': options.stdin_kind = optarg; break;
         default: exit(2);
         }
@@ -453,6 +520,8 @@ int main(int argc, char **argv)
     dir_make();
     victims_open();
     pid_t bystander = bystander_start();
+    if (options.takes)
+        taker_start();
     if (pipe2(output, O_CLOEXEC) < 0)
         broken("no pipe: %s", strerror(errno));
     pid_t pid = command_start(command, output[1]);
