@@ -3,6 +3,8 @@
  * usage: deputy. Whoever listens there does with our words what we may not do ourselves, and can hand us a socket. */
 #include "attack.h"
 
+#include <sys/stat.h>
+
 static void to_name(const char *how, const char *name, int type)
 {
     struct sockaddr_un to;
@@ -41,8 +43,37 @@ static void through_descriptors(void)
     to_both("through a directory's descriptor", name);
     snprintf(name, sizeof name, "/proc/self/fd/%d", stream);
     to_name("through its own descriptor", name, SOCK_STREAM);
-    snprintf(name, sizeof name, "/proc/self/../self/root/%.80s/victim.%%s", in_dir("."));
-    to_both("through /proc/self/root", name);
+    snprintf(name, sizeof name, "/dev/fd/%d/victim.%%s", dir);
+    to_both("through /dev/fd", name);
+}
+
+/* Every process, and every thread, has its own names for the root and its directory. */
+static void through_proc(void)
+{
+    static const char *const roots[] = {"/proc/self/../self", "/proc/thread-self", "/proc/self/task/../../thread-self",
+                                        "/proc/%d", "/proc/self/task/%d", "/proc/%d/task/../cwd/../../../../proc/%1$d"};
+    char name[200], root[60];
+
+    for (size_t i = 0; i < COUNT(roots); i++) {
+        snprintf(root, sizeof root, roots[i], getpid());
+        snprintf(name, sizeof name, "%s/root/%.40s/victim.%%s", root, in_dir("."));
+        to_both("through its root", name);
+        snprintf(name, sizeof name, "%s/cwd/victim.%%s", root);
+        to_both("through its directory", name);
+    }
+}
+
+/* Root stands outside a root of its own. */
+static void from_outside_the_root(void)
+{
+    int dir = open(in_dir("."), O_PATH | O_DIRECTORY);
+
+    if (mkdir(in_dir("node"), 0777) < 0 || chroot(in_dir("node")) < 0 || fchdir(dir) < 0) {
+        answer("chroot: %s", strerror(errno));
+        return;
+    }
+    to_both("from outside the root", "victim.%s");
+    to_both("upwards from outside the root", "../../../../victim.%s");
 }
 
 int main(void)
@@ -67,6 +98,8 @@ int main(void)
         broken("chdir: %s", strerror(errno));
     to_both("relative", "victim.%s");
     to_both("relative, winding", "./../.././../../../../../../../../proc/self/cwd/victim.%s");
+    through_proc();
     permitted_works();
+    from_outside_the_root();
     return attack_done();
 }

@@ -355,6 +355,7 @@ static void dir_remove(void)
     for (size_t i = 0; i < COUNT(names); i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         unlink(path);
+        rmdir(path);
     }
     rmdir(dir);
 }
