@@ -337,6 +337,27 @@ static void sends(void)
     end(sender);
 }
 
+/* A connect and a send with a time limit of their own, N seconds. */
+static void timed(void)
+{
+    struct timeval limit = {(time_t)number, 0};
+    struct iovec payload = {bytes, sizeof bytes};
+    struct msghdr m = {.msg_iov = &payload, .msg_iovlen = 1};
+    struct sockaddr_in to = port(HOLE);
+    int s = socket(AF_INET, SOCK_STREAM, 0), deaf = connected(DEAF);
+
+    setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    setsockopt(deaf, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    puts("ready");
+    fflush(stdout);
+    if (connect(s, (struct sockaddr *)&to, sizeof to) == 0 || errno != EINPROGRESS)
+        wrong("connect: %s", strerror(errno));
+    while (sendmsg(deaf, &m, MSG_NOSIGNAL) > 0) /* in part, too */
+        ;
+    if (errno != EAGAIN)
+        wrong("sendmsg: %s", strerror(errno));
+}
+
 static void do_nothing(void)
 {
     for (;;)
@@ -620,6 +641,7 @@ static const struct {
     {"unix", unix_connects}, {"sends", sends},        {"lingering", lingering}, {"datagrams", datagrams},
     {"fast", fast_reader},  {"memory", memory},       {"fifo", fifo},           {"denials", denials},
     {"rights", rights},     {"short", short_of_descriptors}, {"storm", storm}, {"flat", flat},
+    {"timed", timed},
 };
 
 int main(int argc, char **argv)
