@@ -6379,7 +6379,6 @@ static int serve(void)
 {
     uint64_t deadline = settings.timeout ? clock_ms() + settings.timeout * 1000ull : 0, next_tick = 0, next_sweep = 0;
     bool expired = false;
-    pid_t group = here.command;
     int status = -1;
     enum children children = CHILDREN_LEFT;
 
@@ -6426,8 +6425,8 @@ static int serve(void)
     helper_end(&here.lookups);
     coprocess_end(&ask_helper, ASK_PATIENCE_MS);
     pin_forget(&here.pins); /* looking at /proc takes descriptors */
-    if (process_end_descendants(group) < 0)
-        say("there is no /proc: of what the command left behind, only its own process group was ended");
+    if (process_end_descendants() < 0)
+        say("there is no /proc: what the command left behind forks faster than it is found, and isn't all ended");
     return expired ? EXIT_TIMEOUT : status;
 }
 
@@ -6680,7 +6679,7 @@ struct offer {
     const char *lost; /* when it isn't active */
 };
 
-enum { OFFERS = 15 };
+enum { OFFERS = 16 };
 
 static void offers_of(const struct features *f, struct offer offers[OFFERS])
 {
@@ -6712,8 +6711,10 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
         {"each thread's own descriptors (6.9)", f->threads ? ACTIVE : DEGRADED,
          "threads may not split their descriptor table: unshare(CLONE_FILES) is refused"},
         {"wake-ups on the same core (6.6)", f->near ? ACTIVE : DEGRADED, "each call on behalf takes longer"},
+        {"who has bound a unix socket (unix_diag)", f->unix_diag ? ACTIVE : DEGRADED,
+         "the command's own count as those outside, which only a rule opens; CONFIG_UNIX_DIAG, a module of most kernels"},
         {"/proc, of this pid namespace", f->proc ? ACTIVE : DEGRADED,
-         "signals are seen when a call ends; of what is left behind only the process group is ended"},
+         "signals are seen when a call ends; what is left behind is found by trying all numbers"},
     };
     memcpy(offers, all, sizeof all);
 }

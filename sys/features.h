@@ -7,6 +7,7 @@
 #include "pin.h"
 #include "process.h"
 #include "procfs.h"
+#include "unixdiag.h"
 
 #include <linux/filter.h>
 #include <sys/utsname.h>
@@ -18,7 +19,7 @@
 #endif
 
 struct features {
-    bool nested, notify, vm_read, getfd, threads, killable, near, proc;
+    bool nested, notify, vm_read, getfd, threads, killable, near, proc, unix_diag;
     int landlock, yama, major, minor;
 };
 
@@ -66,6 +67,7 @@ static struct features features_ask(void)
                  filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
     f.near = f.major > 6 || (f.major == 6 && f.minor >= 6);
     f.proc = procfs_find();
+    f.unix_diag = unixdiag_is_there();
     if (process_read("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) > 0)
         f.yama = text[0] - '0';
     return f;

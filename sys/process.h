@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 
 enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192,
-       PROCESS_NUMBERS = 4194304, PROCESS_REAP_MAX = 65536, PROCESS_ROUNDS_MAX = 1000 };
+       PROCESS_NUMBERS = 4194304, PROCESS_REAP_MAX = 65536, PROCESS_ROUNDS_MAX = 1000,
+       PROCESS_BLIND_ROUNDS_MAX = 30 };
 
 /* What /proc/TID/status says. Signal sets have signal n at bit n - 1. */
 struct process_status {
@@ -272,24 +273,33 @@ static void process_stop_descendants(void)
     }
 }
 
-/* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left.
- * As PID 1 everything else is ended. Without /proc only the process group `group` is: 0, else -ENOENT. */
-static int process_end_descendants(pid_t group)
+/* Kill all our children, which orphans become, without /proc: a child is whom we may wait for. All numbers there can be
+ * are tried, which takes up to a second. */
+static void process_kill_children(void)
 {
-    int result = 0;
+    for (pid_t pid = 2; pid < PROCESS_NUMBERS; pid++)
+        if (waitpid(pid, NULL, WNOHANG) == 0)
+            kill(pid, SIGKILL);
+}
 
-    while (process_reap() >= 0) {
+/* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left.
+ * As PID 1 everything else is ended. 0; without /proc -EAGAIN when they fork faster than they are found. */
+static int process_end_descendants(void)
+{
+    for (int rounds = 0; process_reap() >= 0; rounds++) {
         if (getpid() == 1) {
             kill(-1, SIGKILL);
         } else {
             process_stop_descendants();
-            result = process_signal_descendants(SIGKILL);
-            if (result < 0 && (group <= 1 || kill(-group, SIGKILL) < 0))
-                return -ENOENT;
+            if (process_signal_descendants(SIGKILL) < 0) {
+                if (rounds == PROCESS_BLIND_ROUNDS_MAX)
+                    return -EAGAIN;
+                process_kill_children();
+            }
         }
         usleep(1000);
     }
-    return result < 0 ? -ENOENT : 0;
+    return 0;
 }
 
 #endif

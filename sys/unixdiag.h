@@ -121,21 +121,35 @@ static void unixdiag_take(const struct nlmsghdr *message, void *context)
         search->found(&socket_of, search->context);
 }
 
-/* Call `found` with each socket of this network namespace that the key fits (NULL: with each socket) and with the
- * context. 0, or -errno when the kernel can't say (-ENOENT: it has no unix_diag). */
-static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const struct unixdiag_socket *, void *),
-                         void *context)
+/* Ask about the sockets in these states (a bit for each). 0, or -errno when the kernel can't say (-ENOENT: it has no
+ * unix_diag). */
+static int unixdiag_ask(uint32_t states, struct unixdiag_search *search)
 {
-    struct unixdiag_search search = {key, found, context};
     struct {
         struct nlmsghdr header;
         struct unix_diag_req request;
     } dump = {
         {sizeof dump, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0},
-        {.sdiag_family = AF_UNIX, .udiag_states = ~0u, .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS},
+        {.sdiag_family = AF_UNIX, .udiag_states = states, .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS},
     };
 
-    return sockdiag_each(&dump.header, sizeof(struct unix_diag_msg), unixdiag_take, &search);
+    return sockdiag_each(&dump.header, sizeof(struct unix_diag_msg), unixdiag_take, search);
+}
+
+/* Call `found` with each socket of this network namespace that the key fits (NULL: with each socket) and with the
+ * context. 0 or -errno, as above. */
+static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const struct unixdiag_socket *, void *),
+                         void *context)
+{
+    struct unixdiag_search search = {key, found, context};
+
+    return unixdiag_ask(~0u, &search);
+}
+
+/* Does the kernel tell of unix sockets at all? */
+static bool unixdiag_is_there(void)
+{
+    return unixdiag_ask(0, NULL) == 0;
 }
 
 #endif
