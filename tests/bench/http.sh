@@ -131,7 +131,8 @@ END
     : >"$work/idle.$1"
     case $1 in
     sandlock)
-        http_sandbox -- python3 "$work/idle.py" 127.8.7.1 7497 /kib <"$work/go.$1" >"$work/idle.$1" &
+        "$sandlock" run -q --http-port 7497 --http-allow 'GET 127.8.7.1' -- python3 "$work/idle.py" 127.8.7.1 7497 /kib \
+            <"$work/go.$1" >"$work/idle.$1" &
         idle=$!
         ;;
     *)
