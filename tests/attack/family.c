@@ -1,6 +1,6 @@
 /* family - the victim's address in every form that a socket takes (threats rows 4, 5, 49)
  *
- * usage: family alias | loopback | embedded | shapes. Each form goes through every call that carries an address. */
+ * usage: family alias | loopback | embedded | shapes | batches. Each form goes through every call that carries an address. */
 #include "attack.h"
 
 union address {
@@ -257,6 +257,33 @@ static void shapes(void)
     shape("v6, 16 long, IPv4 inside", AF_INET6, &v4, 16, 0);
 }
 
+/* One bad address among many good ones, at every place; then as the second part of a datagram, and as the first. */
+static void batches(void)
+{
+    enum { MANY = 150 };
+    static struct mmsghdr messages[MANY];
+    struct sockaddr_in good = at4(PERMITTED, PORT), bad = at4(VICTIM, PORT);
+    struct iovec payload = {"batch", 5};
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+    for (int place = 0; place < MANY; place++) {
+        for (int i = 0; i < MANY; i++)
+            messages[i].msg_hdr = (struct msghdr){.msg_name = i == place ? &bad : &good, .msg_namelen = sizeof good,
+                                                  .msg_iov = &payload, .msg_iovlen = 1};
+        syscall(__NR_sendmmsg, s, messages, MANY, MSG_DONTWAIT);
+        syscall(__NR_sendmmsg, s, messages + place, MANY - place, MSG_DONTWAIT);
+    }
+    close(s);
+    for (int first = 0; first < 2; first++) {
+        s = socket(AF_INET, SOCK_DGRAM, 0);
+        tried("begun", sendto(s, "begun", 5, MSG_MORE, (struct sockaddr *)(first ? &bad : &good), sizeof good));
+        tried("gone on", sendto(s, "gone on", 7, MSG_MORE, (struct sockaddr *)(first ? &good : &bad), sizeof bad));
+        tried("connect", connect(s, (struct sockaddr *)&bad, sizeof bad));
+        tried("ended", send(s, "ended", 5, 0));
+        close(s);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "alias") == 0)
@@ -267,7 +294,9 @@ int main(int argc, char **argv)
         embedded();
     else if (argc == 2 && strcmp(argv[1], "shapes") == 0)
         shapes();
+    else if (argc == 2 && strcmp(argv[1], "batches") == 0)
+        batches();
     else
-        broken("usage: family alias | loopback | embedded | shapes");
+        broken("usage: family alias | loopback | embedded | shapes | batches");
     return attack_done();
 }

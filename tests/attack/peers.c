@@ -183,6 +183,7 @@ static void terminal(void)
 
     forbidden_in_child("TIOCSTI", type_into_terminal);
     forbidden_in_child("TIOCSTI with garbage", type_with_garbage);
+    forbidden_to_ask("UI_DEV_CREATE", ioctl(STDOUT_FILENO, 0x5501));
     /* Only a virtual console knows it; elsewhere ENOTTY shows that it was asked. */
     forbidden_to_ask("TIOCLINUX", ioctl(STDOUT_FILENO, VT_SELECTION, selection));
 }
