@@ -5648,7 +5648,8 @@ static bool hosts_show_live(void)
  *
  * request    its fields                             answer's fields
  * status     -                                      name, pid (ours), command-pid, started (seconds of the epoch),
- *                                                   permitted, denied, argument (several)
+ *                                                   permitted, denied, argument (several), port (several: PROTOCOL,
+ *                                                   the number inside, the real one)
  * resolver   -                                      resolver (several), hosts, no-private: how it looks names up
  * policy     pid                                    as status; asks (several: whose changes count, a pid or 0); lost;
  *                                                   open: all that isn't denied is permitted; option (several: a
@@ -5751,6 +5752,10 @@ static const char *answer_status(struct client *c, struct slice fields)
     for (char **argument = server.arguments; *argument != NULL; argument++)
         if (**argument != 0)
             client_add_text(c, "argument", slice_of(*argument));
+    for (size_t i = 0; i < remap.n; i++)
+        if (remap_is_moved(&remap.ports[i]) && !remap.ports[i].gone)
+            growing_add(&c->out, "port %s %u %u\n", remap.ports[i].protocol == IPPROTO_TCP ? "tcp" : "udp",
+                        remap.ports[i].asked, remap.ports[i].real);
     return NULL;
 }
 
@@ -7467,6 +7472,24 @@ static void status_read(struct slice fields, struct status *status)
     }
 }
 
+/* Ports that have another number inside. */
+static void ps_print_ports(const struct status *status)
+{
+    struct control_field field;
+    bool first = true;
+
+    for (struct slice fields = status->fields; control_next(&fields, &field);) {
+        if (!slice_is(field.name, "port"))
+            continue;
+        struct slice protocol = slice_split(&field.value, ' '), asked_port = slice_split(&field.value, ' ');
+        const char *format = asked.json ? "%s{\"protocol\":\"%.*s\",\"port\":%.*s,\"real\":%.*s}"
+                                        : "%s    port %.*s %.*s is %.*s outside\n";
+        printf(format, !asked.json ? "" : first ? "" : ",", (int)protocol.len, protocol.p, (int)asked_port.len,
+               asked_port.p, (int)field.value.len, field.value.p);
+        first = false;
+    }
+}
+
 static void ps_print_json(const struct status *status, bool first)
 {
     struct text line = {.len = 0};
@@ -7482,7 +7505,9 @@ static void ps_print_json(const struct status *status, bool first)
              (int)status->denied.len, status->denied.p);
     snprintf(text, sizeof text, "%.*s", (int)status->command.len, status->command.p ? status->command.p : "");
     text_add_json(&line, text);
-    printf("%s}", line.bytes);
+    printf("%s,\"ports\":[", line.bytes);
+    ps_print_ports(status);
+    printf("]}");
 }
 
 static void ps_print(const struct status *status)
@@ -7496,6 +7521,7 @@ static void ps_print(const struct status *status)
            (int)status->command_pid.len, status->command_pid.p, age, (int)status->permitted.len, status->permitted.p,
            (int)status->denied.len, status->denied.p, (int)status->command.len,
            status->command.p ? status->command.p : "");
+    ps_print_ports(status);
 }
 
 /* One sandbox's line, where it answers. Whether it did. */
