@@ -6718,7 +6718,7 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
          "threads may not split their descriptor table: unshare(CLONE_FILES) is refused"},
         {"wake-ups on the same core (6.6)", f->near ? ACTIVE : DEGRADED, "each call on behalf takes longer"},
         {"who has bound a unix socket (unix_diag)", f->unix_diag ? ACTIVE : DEGRADED,
-         "the command's own count as those outside, which only a rule opens; CONFIG_UNIX_DIAG, a module of most kernels"},
+         "the command's own count as those outside, which only a rule opens; CONFIG_UNIX_DIAG, often a module"},
         {"/proc, of this pid namespace", f->proc ? ACTIVE : DEGRADED,
          "signals are seen when a call ends; what is left behind is found by trying all numbers"},
     };
