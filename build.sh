@@ -224,7 +224,8 @@ compile() {
     fi
     mkdir -p "${2%/*}"
     $cc -std=gnu11 $warnings $(flags_of "$1") $hardening $smaller $CFLAGS $includes \
-        -frandom-seed=sandlock "-ffile-prefix-map=$PWD=." -MMD -MT program -MF "$2.d.$$" $linking $before "$1" $after -o "$2.$$" || {
+        -frandom-seed=sandlock "-ffile-prefix-map=$PWD=." -MMD -MT program -MF "$2.d.$$" \
+        $linking $before "$1" $after -o "$2.$$" || {
         rm -f "$2.$$" "$2.d.$$"
         return 1
     }
