@@ -86,6 +86,19 @@ enum {
     ASKS_MAX = 16,             /* about one call, which may lead elsewhere each time it is looked at */
     ASK_PATIENCE_MS = 1000,    /* for the helper to end by itself */
     REMEMBERED_MAX = 4096,     /* answers for the rest of the run */
+    SEEN_NAMES_MAX = 1024,     /* that the command looks up */
+    SEEN_ADDRS_MAX = 8192,
+    SEEN_WAIT_MS = 1000,       /* of a question, for the name of an address */
+    SEEN_SENDS_MAX = 512,      /* bytes of a write that are looked at: a query over UDP is no longer */
+    LEARNED_MAX = 16384,
+    LEARNED_COMMANDS = 256,
+    LEARNED_PROCESSES = 256,
+    LEARN_WAIT_MS = 15000,     /* at the end, for names that are being looked up */
+    LEARN_COLUMN = 56,         /* where comments begin */
+    DNS_PORT = 53,
+    DNS_TYPE_PTR = 12,         /* what /etc/hosts answers as well; the others are only hints */
+    DNS_TYPE_SVCB = 64,
+    DNS_TYPE_HTTPS = 65,
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     BIND_TRIES = 8,            /* at ports that the kernel picked */
     ROUNDS_MAX = 4,            /* of one send, before others have their turn */
@@ -124,12 +137,13 @@ static const char *list_options[LISTS] = {"--net-allow",     "--net-deny",   "--
 
 enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REDIRECT /* allowed, to the proxy */, VERDICT_ASK };
 
-enum { RULE_NONE = -1, RULE_ASKED = -2 };
+enum { RULE_NONE = -1, RULE_ASKED = -2, RULE_LEARNED = -3 };
 
 struct decision {
     enum verdict verdict;
     int error;    /* what a refused call answers */
-    int64_t rule; /* its index in policy.texts; RULE_NONE: no rule spoke; RULE_ASKED: who was asked did */
+    int64_t rule; /* its index in policy.texts; RULE_NONE: no rule spoke; RULE_ASKED: who was asked did;
+                   * RULE_LEARNED: it is to become one */
 };
 
 /* Entries of one set while rules are read; handed to ipset_build at the end. */
@@ -202,7 +216,7 @@ struct policy {
     bool names_ranges;          /* does one say public, private or metadata? */
     bool open[PROTOCOLS];       /* may sockets of this protocol exist? */
     bool traps_sends;
-    enum { UNDECIDED_REFUSED, UNDECIDED_ASKED } undecided; /* what becomes of what no rule decides */
+    enum { UNDECIDED_REFUSED, UNDECIDED_ASKED, UNDECIDED_LEARNED } undecided; /* what becomes of what no rule decides */
     int deny_errno; /* 0: ECONNREFUSED */
 };
 
@@ -244,6 +258,8 @@ struct settings {
     size_t n_given, given_room;
     const char *name, *control; /* --name (NULL: none), --control (NULL: where it is by default) */
     bool live;
+    const char *output;   /* learn's -o; NULL: none */
+    bool resolver_given;
     int keep_fds[KEEP_FDS_MAX];
     size_t n_keep_fds;
 };
@@ -941,7 +957,7 @@ static void policy_resolve(void)
     static struct rule rule;
     bool failed = false;
 
-    if (policy.n_names == 0 && !policy.http_any_host)
+    if (policy.n_names == 0 && !policy.http_any_host && policy.undecided == UNDECIDED_REFUSED)
         return;
     if (policy.resolvconf.n_servers == 0) {
         resolvconf_init(&policy.resolvconf);
@@ -1012,7 +1028,7 @@ static void policy_finish(void)
             for (unsigned v = 0; v < 2; v++) {
                 struct entry_list *from = &policy.building[list][p][v];
 
-                if (list == LIST_ALLOW && from->n > 0)
+                if ((list == LIST_ALLOW || list == LIST_BIND) && from->n > 0)
                     policy.open[p] = true;
                 if (ipset_build(&policy.sets[list][p][v], from->entries, from->n) < 0)
                     die("cannot hold the rules: out of memory");
@@ -1129,6 +1145,7 @@ static void set_resolver(const char *value)
 {
     int result;
 
+    settings.resolver_given = true;
     if (policy.resolvconf.n_servers == 0)
         resolvconf_init(&policy.resolvconf);
     result = resolvconf_add_server(&policy.resolvconf, slice_of(value));
@@ -1206,7 +1223,14 @@ static void set_ask(const char *value)
     if (value[strspn(value, " ")] == 0)
         die("--ask '%s': no command; one that reads questions and writes answers, or fd:N, would be right", value);
     settings.ask = value;
+    if (policy.undecided == UNDECIDED_LEARNED)
+        die("--ask '%s': learn asks nobody; run would be right", value);
     policy.undecided = UNDECIDED_ASKED;
+}
+
+static void set_output(const char *value)
+{
+    settings.output = value;
 }
 
 static void set_ask_timeout(const char *value)
@@ -1385,6 +1409,7 @@ static const struct option {
     {"--policy", "FILE", set_policy, NULL, "options from a file: one a line, without the dashes; # begins a comment"},
     {"--ask", "CMD", set_ask, NULL, "ask this command, or fd:N, what becomes of a destination that no rule decides"},
     {"--ask-timeout", "TIME", set_ask_timeout, NULL, "refuse what isn't answered by then (60s)"},
+    {"-o", "FILE", set_output, NULL, "where learn writes the policy"},
     {"--log", "FILE", set_log, NULL, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
     {"--log-allowed", NULL, NULL, &settings.log_allowed, "write what is permitted there, too"},
     {"--chroot", "DIR", set_chroot, NULL, "make this the command's root directory (root only)"},
@@ -1409,6 +1434,7 @@ static void usage(int to)
 {
     dprintf(to, "usage: sandlock run [OPTION...] [--] CMD [ARG...]     run CMD; it reaches only what the rules name\n"
                 "       sandlock explain [OPTION...] -- DEST...       what the rules say of each destination\n"
+                "       sandlock learn -o FILE [OPTION...] -- CMD...  run CMD, permit all, write the policy it needs\n"
                 "       sandlock check                                what this kernel offers, what is lost without\n"
                 "       sandlock ps [--json]                          the running sandboxes that have names\n"
                 "       sandlock allow NAME RULE...                   let one reach more; takes back what deny said\n"
@@ -1422,7 +1448,8 @@ static void usage(int to)
                 "       sandlock kill NAME                            end it\n"
                 "       sandlock --help | --version\n\n"
                 "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, * (or nothing) for all, or one of\n"
-                "public, private and metadata. PORTS are 443, 80,443, 8000-8010 or *; without them, all. No scheme means tcp://. No rule at all means no network.\n"
+                "public, private and metadata. PORTS are 443, 80,443, 8000-8010 or *; without them, all.\n"
+                "No scheme means tcp://. No rule at all means no network.\n"
                 "\noptions:\n");
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         char name[40];
@@ -1567,11 +1594,13 @@ enum __attribute__((packed)) call {
     CALL_GETSOCKNAME,
     CALL_GETPEERNAME,
     CALL_REAPER,
+    CALL_WRITE,
 };
 
 static const char *const call_names[] = {
     "",           "connect", "bind",    "listen",   "sendto", "sendmsg", "sendmmsg", "socket",
     "setsockopt", "open",    "prlimit", "schedule", "signal", "getsockname", "getpeername", "prctl",
+    "write",
 };
 
 /* When a row is part of the filter. */
@@ -1580,6 +1609,7 @@ enum __attribute__((packed)) when {
     WHEN_UDP,
     WHEN_ICMP,
     WHEN_SENDS,         /* sends are looked at */
+    WHEN_LEARNING,      /* all of them, and what a write may send */
     WHEN_HOSTS,         /* opens are */
     WHEN_HTTP,          /* connections go to the proxy */
     WHEN_KNOBS,         /* what root may write in /proc is closed */
@@ -1644,6 +1674,9 @@ static const struct trap {
     TRAP(NR_sendmsg, CALL_SENDMSG, WHEN_SENDS, ASKED, {0}),
     TRAP(NR_sendmmsg, CALL_NONE, ALWAYS, FAILS(EOPNOTSUPP), HAS_BIT(3, KERNEL_MSG_FASTOPEN)),
     TRAP(NR_sendmmsg, CALL_SENDMMSG, WHEN_SENDS, ASKED, {0}),
+    TRAP(NR_sendto, CALL_SENDTO, WHEN_LEARNING, ASKED, {0}),
+    TRAP(NR_write, CALL_WRITE, WHEN_LEARNING, ASKED, {0}),
+    TRAP(NR_writev, CALL_WRITE, WHEN_LEARNING, ASKED, {0}),
 
     TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, 0)),
     TRAP(NR_socket, CALL_NONE, ALWAYS, ALLOWED, IS_IP(0), IS_TYPE(1, SOCK_STREAM), IS(2, IPPROTO_TCP)),
@@ -1852,8 +1885,11 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return policy.traps_sends;
     case WHEN_HTTP:
         return policy.n_http_rules > 0 || policy.any[LIST_HTTP];
+    case WHEN_LEARNING:
+        return policy.undecided == UNDECIDED_LEARNED;
     case WHEN_HOSTS:
-        return (policy.n_names > 0 || settings.live) && !settings.no_hosts;
+        return ((policy.n_names > 0 || settings.live) && !settings.no_hosts) ||
+               policy.undecided == UNDECIDED_LEARNED;
     case WHEN_KNOBS:
         return settings.closes_knobs;
     case WHEN_UNSTEERED:
@@ -3303,6 +3339,18 @@ static struct decision decide_bind(const struct destination *to, bool listens)
     return decision;
 }
 
+/* Was it refused only since no rule names it? Where there is nobody to be reached, and where another option is what
+ * would permit it, there is nothing to ask about. */
+static bool is_undecided(const struct destination *to, struct decision decision)
+{
+    if (decision.verdict != VERDICT_DENY || decision.rule != RULE_NONE)
+        return false;
+    if (to->kind == DESTINATION_UNIX) /* and the name can be shown whole */
+        return unix_target.holder != HELD_BY_NOBODY && unix_target.name_len <= EVENT_NAME &&
+               strlen(unix_target.name) == unix_target.name_len;
+    return to->kind == DESTINATION_IP && to->protocol < PROTOCOLS && !(to->steered && !settings.allow_steering);
+}
+
 /* ---- telling what was decided ---- */
 
 static const char *scheme_of(enum protocol protocol)
@@ -3370,6 +3418,289 @@ static void event_of_destination(struct event *event, const struct destination *
         snprintf(event->allow, sizeof event->allow, "--net-allow %s%s", scheme_of(to->protocol), endpoint);
 }
 
+/* ---- names that the command looks up: --ask tells them, learn writes them down ---- */
+
+static struct seen_name {
+    char text[DNS_NAME_MAX + 1];
+    uint16_t command; /* whose it was, an index of learned_commands */
+} seen_names[SEEN_NAMES_MAX];
+
+/* The addresses that the names have, by a look-up of our own. */
+static struct seen_addr {
+    struct ip_addr addr;
+    size_t name;
+} seen_addrs[SEEN_ADDRS_MAX];
+
+static size_t n_seen, n_seen_sent, n_seen_answered, n_seen_addrs;
+
+/* Have the names that are new looked up; what the helper doesn't take now waits. */
+static void seen_send(void)
+{
+    while (here.lookups.channel >= 0 && n_seen_sent < n_seen) {
+        struct lookup lookup = {.tag = (uint64_t)n_seen_sent << 32 | UINT32_MAX};
+
+        snprintf(lookup.name, sizeof lookup.name, "%.*s.", DNS_NAME_MAX - 1, seen_names[n_seen_sent].text);
+        if (send(here.lookups.channel, &lookup, sizeof lookup, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            return;
+        n_seen_sent++;
+    }
+}
+
+/* The index of a name; SEEN_NAMES_MAX: there is no room for it. */
+static size_t seen_add(const char *text, uint16_t command)
+{
+    size_t at = 0;
+
+    while (at < n_seen && strcmp(seen_names[at].text, text) != 0)
+        at++;
+    if (at == n_seen && n_seen < SEEN_NAMES_MAX) {
+        snprintf(seen_names[n_seen].text, sizeof seen_names[0].text, "%s", text);
+        seen_names[n_seen++].command = command;
+        seen_send();
+    }
+    return at;
+}
+
+/* A name's addresses have come. */
+static void seen_take(const struct lookup *lookup)
+{
+    n_seen_answered++;
+    for (size_t i = 0; i < lookup->n && i < LOOKUP_ADDRS && n_seen_addrs < SEEN_ADDRS_MAX; i++)
+        seen_addrs[n_seen_addrs++] = (struct seen_addr){lookup->addrs[i], lookup->tag >> 32};
+}
+
+/* The next name from *at on that has this address; SEEN_NAMES_MAX: there is none. */
+static size_t seen_find(struct ip_addr addr, size_t *at)
+{
+    while (*at < n_seen_addrs)
+        if (ip_addr_equal(seen_addrs[(*at)++].addr, addr))
+            return seen_addrs[*at - 1].name;
+    return SEEN_NAMES_MAX;
+}
+
+/* The hosts file's name for an address that isn't this machine's own; empty: none. */
+static struct slice hosts_name_of(struct ip_addr addr)
+{
+    struct slice file = growing_slice(&hosts_known), name;
+    struct hosts_line line;
+
+    while (!ip_addr_is_loopback(addr) && hosts_next(&file, &line))
+        if (ip_addr_equal(ip_addr_canonical(line.addr), addr) && (name = hosts_word(&line.names)).len > 0 &&
+            dns_name_valid(name))
+            return name;
+    return (struct slice){NULL, 0};
+}
+
+/* A name by which an address is known here: the policy's, one that was looked up, the hosts file's. Empty: none. */
+static struct slice name_of(struct ip_addr addr)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < policy.n_names; i++)
+        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
+            for (size_t a = 0; a < policy.names[i].families[f].n; a++)
+                if (ip_addr_equal(policy.names[i].families[f].addrs[a], addr))
+                    return policy.names[i].name;
+    size_t seen = seen_find(addr, &at);
+    return seen < SEEN_NAMES_MAX ? slice_of(seen_names[seen].text) : hosts_name_of(addr);
+}
+
+/* ---- learning: what no rule decides is permitted, and noted ---- */
+
+/* What the command did. */
+static struct learned {
+    enum learned_kind { LEARNED_REACH, LEARNED_BIND, LEARNED_UNIX, LEARNED_REFUSED } kind;
+    enum protocol protocol;
+    struct ip_addr addr;
+    uint16_t port;
+    bool any_port;          /* it is another one each time */
+    bool sent;              /* of UDP: not connected only */
+    bool asks, asks_beyond; /* a nameserver: it was asked; also for what /etc/hosts can't tell, or by who doesn't read it */
+    char *text;             /* a unix socket's name, what was refused; owned, lives to exit */
+    const char *allow;      /* the option that would permit it */
+    uint64_t commands[LEARNED_COMMANDS / 64];
+    size_t hint;            /* the name that its process looked up last, + 1; 0: none */
+} learned[LEARNED_MAX];
+
+static uint16_t learned_index[2 * LEARNED_MAX]; /* by hash: 1 + the place in learned; 0: free */
+static size_t n_learned, learned_lost;
+static char learned_commands[LEARNED_COMMANDS][PROCESS_NAME_MAX]; /* the last one stands for all others */
+static size_t n_learned_commands;
+static bool learned_datagrams;              /* unix datagram sockets are used */
+static bool learned_ports[PROTOCOLS][65536]; /* that the kernel chose for the command's own sockets */
+static struct cookieset learned_ephemeral, learned_servers; /* sockets with such a port, and with one of their own choice */
+
+/* What is known of a process, by its number modulo their count. */
+static struct learned_process {
+    pid_t leader;
+    bool reads_hosts;
+    size_t name; /* the last one that it looked up, + 1; 0: none */
+} learned_processes[LEARNED_PROCESSES];
+
+static struct learned_process *learned_process_of(pid_t tid)
+{
+    struct process_status status = {.leader = tid};
+
+    process_status_read(tid, &status);
+    struct learned_process *process = &learned_processes[(unsigned)status.leader % LEARNED_PROCESSES];
+    if (process->leader != status.leader)
+        *process = (struct learned_process){.leader = status.leader};
+    return process;
+}
+
+static uint16_t learned_command_of(pid_t tid)
+{
+    char name[PROCESS_NAME_MAX];
+    size_t at = 0;
+
+    process_name(tid, name);
+    while (at < n_learned_commands && strcmp(learned_commands[at], name) != 0)
+        at++;
+    if (at < n_learned_commands)
+        return (uint16_t)at;
+    snprintf(learned_commands[at], sizeof learned_commands[at], "%s", at == LEARNED_COMMANDS - 1 ? "others" : name);
+    n_learned_commands += n_learned_commands < LEARNED_COMMANDS - 1;
+    return (uint16_t)at;
+}
+
+static bool learned_same(const struct learned *a, const struct learned *b)
+{
+    return a->kind == b->kind && a->protocol == b->protocol && ip_addr_equal(a->addr, b->addr) && a->port == b->port &&
+           a->any_port == b->any_port && strcmp(a->text ? a->text : "", b->text ? b->text : "") == 0;
+}
+
+/* Note what thread tid did, if it is new; the note. NULL: there is no room. */
+static struct learned *learn(pid_t tid, const struct learned *what)
+{
+    uint16_t command = learned_command_of(tid);
+    uint64_t hash = what->addr.hi ^ what->addr.lo << 20 ^ (uint64_t)what->port << 8 ^ what->kind << 4 ^ what->protocol;
+    size_t at = (tally_hash(hash * 0x9e3779b97f4a7c15, what->text ? what->text : "") >> 32) % ARRAY_LEN(learned_index);
+
+    while (learned_index[at] != 0 && !learned_same(&learned[learned_index[at] - 1], what))
+        at = (at + 1) % ARRAY_LEN(learned_index);
+    if (learned_index[at] == 0 && n_learned == LEARNED_MAX) {
+        learned_lost++;
+        return NULL;
+    }
+    struct learned *note = &learned[learned_index[at] == 0 ? n_learned : learned_index[at] - 1u];
+    if (learned_index[at] == 0) {
+        *note = *what;
+        note->text = what->text ? strdup(what->text) : NULL;
+        learned_index[at] = (uint16_t)++n_learned;
+    }
+    note->commands[command / 64] |= 1ull << command % 64;
+    return note;
+}
+
+/* A destination, a port or a unix socket that no rule decides. sent: more than a connection was made. */
+static void learn_destination(const struct request *r, const struct destination *to, bool sent)
+{
+    bool binds = r->call == CALL_BIND || r->call == CALL_LISTEN;
+    struct learned what = {.kind = binds ? LEARNED_BIND : LEARNED_REACH, .protocol = to->protocol, .addr = to->addr,
+                           .port = to->port, .text = unix_target.name};
+
+    if (to->kind == DESTINATION_UNIX) {
+        learn(r->tid, &(struct learned){.kind = LEARNED_UNIX, .text = unix_target.name});
+        return;
+    }
+    what.text = NULL;
+    if (binds)
+        what.any_port = to->port == 0 || cookieset_has(&learned_ephemeral, pin_cookie(r->pin));
+    else
+        what.any_port = r->call == CALL_SETSOCKOPT || /* joining a group */
+                        (ip_addr_is_loopback(to->addr) && learned_ports[to->protocol][to->port]) ||
+                        (to->protocol == PROTOCOL_UDP && to->port >= 1024 &&
+                         cookieset_has(&learned_servers, pin_cookie(r->pin))); /* a client's */
+    what.port = what.any_port ? 0 : to->port;
+    if (what.port == 0 && !what.any_port && to->protocol != PROTOCOL_ICMP)
+        return; /* which leads nowhere */
+    struct learned *note = learn(r->tid, &what);
+    if (note != NULL && note->hint == 0)
+        note->hint = learned_process_of(r->tid)->name;
+    if (note != NULL && sent)
+        note->sent = true;
+}
+
+/* A bind or listen was done: what the kernel chose will be another port next time. */
+static void learn_bound(const struct request *r)
+{
+    bool ephemeral = r->to.port == 0;
+    union address bound;
+    socklen_t len = sizeof bound;
+    struct ip_addr addr;
+    uint16_t port;
+
+    if (policy.undecided != UNDECIDED_LEARNED || r->to.kind != DESTINATION_IP || r->to.protocol >= PROTOCOLS ||
+        getsockname(r->pin, &bound.any, &len) < 0 || ip_addr_from_sockaddr(&bound, &addr, &port) < 0)
+        return;
+    cookieset_add(ephemeral ? &learned_ephemeral : &learned_servers, pin_cookie(r->pin));
+    if (ephemeral)
+        learned_ports[r->to.protocol][port] = true;
+}
+
+static void learn_refused(const struct request *r, const char *subject, const char *allow)
+{
+    char text[EVENT_TEXT + 32];
+
+    snprintf(text, sizeof text, "%s %s", call_names[r->call], subject);
+    struct learned *note = learn(r->tid, &(struct learned){.kind = LEARNED_REFUSED, .text = text});
+    if (note != NULL && note->allow == NULL && allow[0] != 0)
+        note->allow = strdup(allow);
+}
+
+/* A question to a nameserver. */
+static void learn_question(const struct request *r, const struct destination *to, uint16_t type, size_t name)
+{
+    struct learned_process *process = learned_process_of(r->tid);
+    bool beyond = type != DNS_A && type != DNS_AAAA && type != DNS_TYPE_PTR && type != DNS_TYPE_SVCB &&
+                  type != DNS_TYPE_HTTPS;
+
+    if (name < SEEN_NAMES_MAX)
+        process->name = name + 1;
+    struct learned *note = learn(r->tid, &(struct learned){.kind = LEARNED_REACH, .protocol = to->protocol,
+                                                           .addr = to->addr, .port = to->port});
+    if (note == NULL)
+        return;
+    note->sent = note->asks = true;
+    note->asks_beyond = note->asks_beyond || beyond || !process->reads_hosts;
+}
+
+/* Something is sent on an IP socket: the first bytes of it. to: where, or nowhere that it would say: to its peer. */
+static void look_at_send(const struct request *r, const struct destination *to, const uint8_t *bytes, size_t len)
+{
+    struct destination peer = *to;
+    union address address;
+    socklen_t address_len = sizeof address;
+    struct dns_question question;
+    char name[DNS_NAME_MAX + 1];
+    bool learns = policy.undecided == UNDECIDED_LEARNED;
+
+    if (learns && r->kind.domain == AF_UNIX && r->kind.type == SOCK_DGRAM)
+        learned_datagrams = true;
+    if (!socket_is_ip(r->kind) || kind_protocol(r->kind) == PROTOCOLS)
+        return;
+    if (to->kind != DESTINATION_IP) {
+        peer = (struct destination){.kind = DESTINATION_IP, .protocol = kind_protocol(r->kind)};
+        if (getpeername(r->pin, &address.any, &address_len) < 0 ||
+            ip_addr_from_sockaddr(&address, &peer.addr, &peer.port) < 0)
+            return;
+        if (learns && peer.protocol != PROTOCOL_TCP && is_undecided(&peer, decide(&peer)))
+            learn_destination(r, &peer, true);
+    }
+    if (peer.port != DNS_PORT || peer.protocol == PROTOCOL_ICMP)
+        return;
+    if (peer.protocol == PROTOCOL_TCP && len > 2 && (size_t)(bytes[0] << 8 | bytes[1]) == len - 2) {
+        bytes += 2;
+        len -= 2;
+    }
+    if (dns_read_query(bytes, len, &question) < 0)
+        return;
+    bool addresses = (question.type == DNS_A || question.type == DNS_AAAA) && dns_name_text(&question.name, name);
+    size_t seen = addresses ? seen_add(name, learns ? learned_command_of(r->tid) : 0) : SEEN_NAMES_MAX;
+    if (learns && is_undecided(&peer, decide(&peer)))
+        learn_question(r, &peer, question.type, seen);
+}
+
 /* How many destinations, binds and listens were permitted and refused, and what else was refused. */
 static uint64_t n_permitted, n_denied;
 
@@ -3385,6 +3716,8 @@ static void tell_destination(const struct request *r, const struct destination *
         return;
     event_of_destination(&event, to, decision, binds);
     event_tell(&event, r->tid);
+    if (policy.undecided == UNDECIDED_LEARNED && decision.verdict == VERDICT_DENY && decision.rule == RULE_NONE)
+        learn_refused(r, event.subject, event.allow);
 }
 
 /* Something that isn't a destination was refused. */
@@ -3397,6 +3730,8 @@ static void tell_refused(const struct request *r, const char *subject, const cha
     snprintf(event.subject, sizeof event.subject, "%s", subject);
     snprintf(event.allow, sizeof event.allow, "%s", allow);
     event_tell(&event, r->tid);
+    if (policy.undecided == UNDECIDED_LEARNED)
+        learn_refused(r, subject, allow);
 }
 
 /* ---- HTTP: what a request may do (in the proxy) ---- */
@@ -3684,23 +4019,15 @@ static bool remember(const struct subject *subject, bool allowed)
     return true;
 }
 
-/* Was it refused only since no rule names it? Where there is nobody to be reached, and where another option is what
- * would permit it, there is nothing to ask about. */
-static bool is_undecided(const struct destination *to, struct decision decision)
-{
-    if (decision.verdict != VERDICT_DENY || decision.rule != RULE_NONE)
-        return false;
-    if (to->kind == DESTINATION_UNIX) /* and the name can be shown whole */
-        return unix_target.holder != HELD_BY_NOBODY && unix_target.name_len <= EVENT_NAME &&
-               strlen(unix_target.name) == unix_target.name_len;
-    return to->kind == DESTINATION_IP && to->protocol < PROTOCOLS && !(to->steered && !settings.allow_steering);
-}
-
 /* What becomes of what no rule decides. VERDICT_ASK: it has to be asked about, and r says what. */
 static struct decision settle(struct request *r, const struct destination *to, struct decision decision)
 {
     if (policy.undecided == UNDECIDED_REFUSED || !is_undecided(to, decision))
         return decision;
+    if (policy.undecided == UNDECIDED_LEARNED) {
+        learn_destination(r, to, is_send(r->call));
+        return (struct decision){VERDICT_ALLOW, 0, RULE_LEARNED};
+    }
     struct subject subject = subject_of(to, r->call == CALL_BIND || r->call == CALL_LISTEN);
     const struct remembered *known = remembered_find(&subject);
     enum answer answer = r->answer != ANSWER_NONE && subject_same(&r->asked, &subject) ? r->answer : ANSWER_NONE;
@@ -3724,17 +4051,6 @@ static struct decision judge(struct request *r, struct decision decision)
     if (decision.verdict != VERDICT_ASK)
         tell_destination(r, &r->to, decision);
     return decision;
-}
-
-/* A name by which the policy knows an address; empty: none. */
-static struct slice name_of(struct ip_addr addr)
-{
-    for (size_t i = 0; i < policy.n_names; i++)
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < policy.names[i].families[f].n; a++)
-                if (ip_addr_equal(policy.names[i].families[f].addrs[a], addr))
-                    return policy.names[i].name;
-    return (struct slice){NULL, 0};
 }
 
 /* The question about a held call, as a line of JSON that is still open. Empty: there would be too much to say. */
@@ -3762,13 +4078,19 @@ static void ask_compose(struct asker_question *q, const struct request *r)
     memcpy(q->line, line.bytes, q->len);
 }
 
+/* How long an answer may take, in milliseconds. */
+static uint64_t ask_patience(void)
+{
+    return 1000ull * (settings.ask_timeout ? settings.ask_timeout : ASK_SECONDS);
+}
+
 /* Ask about a held call, whom `holder` stands for. NULL: there is nobody to be asked, or it was asked too often. *now:
  * it has been answered already, while a signal was handled. */
 static struct asker_question *ask_about(struct request *r, uint32_t holder, bool *now)
 {
     struct asking about = {(uint64_t)r->tid, r->asked};
     uint8_t bytes[ASKER_ABOUT_MAX] = {0};
-    uint64_t time = clock_ms(), wait = 1000ull * (settings.ask_timeout ? settings.ask_timeout : ASK_SECONDS);
+    uint64_t time = clock_ms();
 
     _Static_assert(sizeof about <= sizeof bytes, "what is asked about fits");
     memcpy(bytes, &about, sizeof about);
@@ -3776,7 +4098,7 @@ static struct asker_question *ask_about(struct request *r, uint32_t holder, bool
     *now = q != NULL && q->answer != 0;
     if (q != NULL || r->asks > ASKS_MAX)
         return q;
-    q = asker_open(&asker, bytes, holder, time, time + wait);
+    q = asker_open(&asker, bytes, holder, time, time + ask_patience());
     if (q != NULL)
         ask_compose(q, r);
     if (q != NULL && q->len == 0) {
@@ -4151,6 +4473,8 @@ static int64_t decide_batch(struct request *r)
             error = remap_message(r, n);
         if (error < 0)
             break;
+        if (policy.undecided != UNDECIDED_REFUSED)
+            look_at_send(r, &batch_to[n], batch.parts[n][0].iov_base, batch.parts[n][0].iov_len);
     }
     return n > 0 ? (int64_t)n : error;
 }
@@ -4698,6 +5022,8 @@ static struct outcome call_bind(struct request *r)
     result = remaps ? bind_remapped(r) : execute_bind(r);
     if (remaps && result == 0)
         remap_note(r, r->to.port);
+    if (result == 0)
+        learn_bound(r);
     return outcome_reply(result);
 }
 
@@ -4741,7 +5067,34 @@ static struct outcome call_listen(struct request *r)
         creds_restore(&ours, &theirs);
     if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))
         remap_note(r, r->to.port);
+    if (result == 0)
+        learn_bound(r);
     return outcome_reply(result);
+}
+
+/* write, writev, while learning: looked at where they are a send on an IP socket. The kernel carries them out: they go
+ * to the socket's peer, whatever the caller does meanwhile. */
+static struct outcome call_write(struct request *r)
+{
+    static const struct destination to_peer = {.kind = DESTINATION_NONE};
+    struct iovec vector[16];
+    size_t n = r->args[2] < ARRAY_LEN(vector) ? (size_t)r->args[2] : ARRAY_LEN(vector);
+    uint8_t bytes[SEEN_SENDS_MAX];
+    char path[40], link[PATH_MAX];
+
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", r->tid, (int)r->args[0]);
+    if (childpath_readlink(path, link) < 0 || strncmp(link, "socket:", 7) != 0 || parse_pin(r) < 0 ||
+        pin_kind(r->pin, &r->kind) < 0)
+        return (struct outcome){CONTINUE, 0};
+    if (r->number == number_on(NR_write, MACHINE_OURS)) {
+        vector[0] = (struct iovec){(void *)(uintptr_t)r->args[1], r->args[2]};
+        n = 1;
+    } else if (child_read(r->tid, r->args[1], vector, n * sizeof *vector) < 0) {
+        n = 0;
+    }
+    ssize_t got = child_gather(r->tid, vector, n, 0, bytes, sizeof bytes);
+    look_at_send(r, &to_peer, bytes, got < 0 ? 0 : (size_t)got);
+    return (struct outcome){CONTINUE, 0};
 }
 
 static struct outcome call_send(struct request *r)
@@ -4929,6 +5282,8 @@ static struct outcome call_open(struct request *r)
         !open_is_hosts(r, at ? (int)r->args[0] : AT_FDCWD, path) ||
         (flags & (O_ACCMODE | O_CREAT | O_DIRECTORY | O_PATH)) != O_RDONLY)
         return (struct outcome){CONTINUE, 0};
+    if (policy.undecided == UNDECIDED_LEARNED)
+        learned_process_of(r->tid)->reads_hosts = true;
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", here.hosts);
     r->pin = open(proc, O_RDONLY | O_CLOEXEC); /* a description of its own, with its own offset */
     if (r->pin < 0)
@@ -5004,6 +5359,8 @@ static struct outcome call_run(struct request *r)
         return call_name(r);
     case CALL_OPEN:
         return call_open(r);
+    case CALL_WRITE:
+        return call_write(r);
     case CALL_PRLIMIT:
     case CALL_SCHEDULE:
     case CALL_SIGNAL:
@@ -5035,6 +5392,7 @@ static size_t lost_arguments(enum call call)
     case CALL_SIGNAL:
     case CALL_GETSOCKNAME:
     case CALL_GETPEERNAME:
+    case CALL_WRITE:
         return 3;
     case CALL_SENDMMSG:
     case CALL_OPEN:
@@ -5480,20 +5838,42 @@ static void dial_request(const struct proxy_message *m)
 }
 
 /* A name was looked up for a request. */
-static void dial_take_lookup(void)
+static void dial_take_lookup(const struct lookup *lookup)
+{
+    size_t at = (uint32_t)lookup->tag;
+    struct dial *dial = at < n_dials_used ? &dials[at] : NULL;
+
+    if (dial == NULL || dial->state != DIAL_LOOKUP || dial->age != lookup->tag >> 32)
+        return;
+    for (size_t i = 0; i < lookup->n && i < LOOKUP_ADDRS; i++)
+        if (!(policy.no_private && !lookup->from_hosts && addr_is_private(lookup->addrs[i])))
+            dial_add(dial, lookup->addrs[i]);
+    dial_next(dial, EHOSTUNREACH);
+}
+
+/* A name was looked up: for a request, or since the command did so. */
+static void serve_lookup(void)
 {
     struct lookup lookup;
 
     if (recv(here.lookups.channel, &lookup, sizeof lookup, MSG_DONTWAIT) != sizeof lookup)
         return;
-    size_t at = (uint32_t)lookup.tag;
-    struct dial *dial = at < n_dials_used ? &dials[at] : NULL;
-    if (dial == NULL || dial->state != DIAL_LOOKUP || dial->age != lookup.tag >> 32)
-        return;
-    for (size_t i = 0; i < lookup.n && i < LOOKUP_ADDRS; i++)
-        if (!(policy.no_private && !lookup.from_hosts && addr_is_private(lookup.addrs[i])))
-            dial_add(dial, lookup.addrs[i]);
-    dial_next(dial, EHOSTUNREACH);
+    if ((uint32_t)lookup.tag == UINT32_MAX)
+        seen_take(&lookup);
+    else
+        dial_take_lookup(&lookup);
+    seen_send();
+}
+
+/* The end of learning: wait for the names that are being looked up. */
+static void learn_wait(void)
+{
+    uint64_t end = clock_ms() + LEARN_WAIT_MS;
+    struct pollfd channel = {.fd = here.lookups.channel, .events = POLLIN};
+
+    while (policy.undecided == UNDECIDED_LEARNED && n_seen_answered < n_seen && clock_ms() < end &&
+           poll(&channel, 1, (int)(end - clock_ms())) == 1 && !(channel.revents & (POLLHUP | POLLERR)))
+        serve_lookup();
 }
 
 /* What the proxy refused, or let pass. */
@@ -6183,13 +6563,19 @@ static void ask_fail(void)
     pending_answer_all(NULL, ANSWER_DENY);
 }
 
+/* Is the name of what is asked about perhaps being looked up still? */
+static bool ask_waits(const struct asker_question *q)
+{
+    return n_seen_answered < n_seen && clock_ms() + ask_patience() < q->deadline + SEEN_WAIT_MS;
+}
+
 /* Put the questions that wait, as far as the other side takes them. */
 static void ask_send(void)
 {
     struct asker_question *q;
     int result = asker.socket < 0 ? 0 : asker_flush(&asker);
 
-    while (result == 1 && (q = asker_next(&asker)) != NULL) {
+    while (result == 1 && (q = asker_next(&asker)) != NULL && !ask_waits(q)) {
         struct text more = {.len = 0};
         const struct destination *to = q->holder ? &pending[q->holder - 1].request.to : NULL;
         struct slice name = to && to->kind == DESTINATION_IP ? name_of(to->addr) : (struct slice){NULL, 0};
@@ -6355,7 +6741,7 @@ static void serve_event(const struct epoll_event *event)
     } else if (event->data.u64 == EVENT_PROXY) {
         proxy_serve(event->events);
     } else if (event->data.u64 == EVENT_LOOKUPS) {
-        dial_take_lookup();
+        serve_lookup();
     } else if (event->data.u64 >= EVENT_DIAL) {
         dial_event(&dials[event->data.u64 - EVENT_DIAL]);
     } else if (event->data.u64 >= EVENT_CLIENT) {
@@ -6426,6 +6812,7 @@ static int serve(void)
     }
     while (n_pending > 0)
         pending_end(&pending[pending_order[0]], (struct outcome){VANISHED, 0});
+    learn_wait();
     closer_end(&here.closer);
     helper_end(&here.proxy);
     helper_end(&here.lookups);
@@ -6434,6 +6821,362 @@ static int serve(void)
     if (process_end_descendants() < 0)
         say("there is no /proc: what the command left behind forks faster than it is found, and isn't all ended");
     return expired ? EXIT_TIMEOUT : status;
+}
+
+/* ---- learning: the policy that would have sufficed, as a file for --policy ---- */
+
+/* One rule's target with one range of ports; lines are made of those that are alike. */
+struct learned_piece {
+    enum { PIECE_NAME, PIECE_ADDRESS, PIECE_UNIX, PIECE_BIND } kind;
+    enum protocol protocol;
+    char *target; /* owned; empty: every address */
+    uint32_t first, last; /* ports; all of them where it begins with 0 */
+    uint64_t commands[LEARNED_COMMANDS / 64];
+};
+
+static struct learned_piece *pieces;
+static size_t n_pieces, piece_room;
+
+static void piece_add(int kind, const struct learned *note, const char *target)
+{
+    if (n_pieces == piece_room)
+        pieces = grow(pieces, &piece_room, sizeof *pieces);
+    struct learned_piece *piece = &pieces[n_pieces++];
+    *piece = (struct learned_piece){.kind = kind, .protocol = note->protocol, .target = strdup(target),
+                                    .first = note->any_port ? 0 : note->port,
+                                    .last = note->any_port ? UINT16_MAX : note->port};
+    if (piece->target == NULL)
+        die("cannot write the policy: out of memory");
+    memcpy(piece->commands, note->commands, sizeof piece->commands);
+}
+
+/* A name's text as a rule has it: the words of ranges are other names' only with the root's dot. */
+static void piece_add_name(const struct learned *note, const char *name)
+{
+    char text[DNS_NAME_MAX + 2];
+
+    snprintf(text, sizeof text, "%.*s%s", DNS_NAME_MAX, name,
+             special_word_of(slice_of(name)) < SPECIAL_WORDS ? "." : "");
+    piece_add(PIECE_NAME, note, text);
+}
+
+/* The search list may have made this name of a shorter one, which then is what the command looks up again. */
+static void piece_add_short(const struct learned *note, const char *name)
+{
+    char domain[DNS_NAME_MAX + 1], text[DNS_NAME_MAX + 1];
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < policy.resolvconf.n_search; i++) {
+        size_t end = dns_name_text(&policy.resolvconf.search[i], domain) ? strlen(domain) : 0;
+
+        if (end == 0 || len <= end + 1 || name[len - end - 1] != '.' || strcmp(name + len - end, domain) != 0)
+            continue;
+        snprintf(text, sizeof text, "%.*s", (int)(len - end - 1), name);
+        if (rule_is_name(slice_of(text)))
+            piece_add_name(note, text);
+    }
+}
+
+/* Has any of a name's addresses been reached? */
+static bool seen_reached[SEEN_NAMES_MAX];
+
+static void seen_mark_reached(void)
+{
+    for (size_t i = 0; i < n_seen_addrs; i++)
+        for (size_t k = 0; k < n_learned; k++)
+            if (learned[k].kind == LEARNED_REACH && ip_addr_equal(learned[k].addr, seen_addrs[i].addr))
+                seen_reached[seen_addrs[i].name] = true;
+}
+
+/* A destination, by the names that it has and that were looked up, or by its address. */
+static void pieces_of_destination(const struct learned *note)
+{
+    char addr[IP_TEXT_MAX];
+    size_t at = 0, name;
+    bool named = false;
+
+    while ((name = seen_find(note->addr, &at)) < SEEN_NAMES_MAX) {
+        piece_add_name(note, seen_names[name].text);
+        piece_add_short(note, seen_names[name].text);
+        named = true;
+    }
+    struct slice known = named ? (struct slice){NULL, 0} : hosts_name_of(note->addr);
+    if (known.len > 0) {
+        char text[DNS_NAME_MAX + 1];
+
+        snprintf(text, sizeof text, "%.*s", (int)known.len, known.p);
+        piece_add_name(note, text);
+        named = true;
+    }
+    if (named)
+        return;
+    ip_addr_format(addr, sizeof addr, note->addr);
+    piece_add(PIECE_ADDRESS, note, addr);
+    if (note->hint > 0 && !seen_reached[note->hint - 1]) /* its servers gave another address than ours */
+        piece_add_name(note, seen_names[note->hint - 1].text);
+}
+
+/* Was something else done at this address, or has it a name that was looked up? Then a UDP connect without a send is
+ * how libc learns by which of its own addresses it is reached. */
+static bool learned_elsewhere(const struct learned *note)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < n_learned; i++)
+        if (&learned[i] != note && learned[i].kind == LEARNED_REACH && ip_addr_equal(learned[i].addr, note->addr) &&
+            (learned[i].protocol != PROTOCOL_UDP || learned[i].sent))
+            return true;
+    return seen_find(note->addr, &at) < SEEN_NAMES_MAX || hosts_name_of(note->addr).len > 0;
+}
+
+/* Can a policy file have this value: no line breaks, no comment, nothing that would be cut off? */
+static bool line_can_have(const char *value)
+{
+    size_t len = strlen(value);
+
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f || (value[i] == '#' && i > 0 && value[i - 1] == ' '))
+            return false;
+    return len > 0 && value[len - 1] != ' ';
+}
+
+static bool learned_is_rule(const struct learned *note)
+{
+    switch (note->kind) {
+    case LEARNED_REACH:
+        return !(note->asks && !note->asks_beyond) &&
+               (note->protocol != PROTOCOL_UDP || note->sent || !learned_elsewhere(note));
+    case LEARNED_BIND:
+        return true;
+    case LEARNED_UNIX:
+        return line_can_have(note->text);
+    case LEARNED_REFUSED:
+        break;
+    }
+    return false;
+}
+
+static void pieces_of(const struct learned *note)
+{
+    char text[IP_TEXT_MAX] = "";
+
+    switch (note->kind) {
+    case LEARNED_REACH:
+        pieces_of_destination(note);
+        break;
+    case LEARNED_BIND:
+        if (!ip_addr_is_unspecified(note->addr))
+            ip_addr_format(text, sizeof text, note->addr);
+        piece_add(PIECE_BIND, note, text);
+        break;
+    case LEARNED_UNIX:
+        piece_add(PIECE_UNIX, note, note->text);
+        break;
+    case LEARNED_REFUSED:
+        break;
+    }
+}
+
+static int piece_order(const void *a, const void *b)
+{
+    const struct learned_piece *x = a, *y = b;
+    int order = (int)x->kind - (int)y->kind;
+
+    order = order ? order : (int)x->protocol - (int)y->protocol;
+    order = order ? order : strcmp(x->target, y->target);
+    return order ? order : (int)x->first - (int)y->first;
+}
+
+static bool piece_alike(const struct learned_piece *a, const struct learned_piece *b)
+{
+    return a->kind == b->kind && a->protocol == b->protocol && strcmp(a->target, b->target) == 0;
+}
+
+__attribute__((format(printf, 2, 3))) static void append(struct growing *to, const char *format, ...)
+{
+    static char text[2 * PATH_MAX];
+    va_list args;
+
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    for (int i = 0; i < n && i < (int)sizeof text; i++)
+        if (((unsigned char)text[i] < 0x20 && text[i] != '\n') || text[i] == 0x7f)
+            text[i] = '?'; /* what names have of it */
+    growing_append(to, (struct slice){text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1});
+}
+
+static int name_order(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* " (curl, git)", or behind a line's end as its comment. */
+static void append_commands(struct growing *to, const uint64_t commands[LEARNED_COMMANDS / 64], const char *before,
+                            const char *after)
+{
+    static char names[LEARNED_COMMANDS][PROCESS_NAME_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i < LEARNED_COMMANDS; i++)
+        if (commands[i / 64] & 1ull << i % 64) {
+            memcpy(names[n], learned_commands[i], sizeof names[n]);
+            for (char *c = names[n++]; *c != 0; c++)
+                *c = *c == '\n' ? '?' : *c;
+        }
+    qsort(names, n, sizeof names[0], name_order);
+    for (size_t i = 0; i < n; i++)
+        append(to, "%s%s", i == 0 ? before : ", ", names[i]);
+    append(to, "%s", after);
+}
+
+/* The ports of pieces that are alike and sorted, as a rule has them; their number of ranges. Where they would be too
+ * many for one, and where one is all, the text is empty. */
+static size_t piece_ports(const struct learned_piece *piece, size_t n, char *to, size_t room)
+{
+    size_t len = 0, ranges = 0;
+
+    to[0] = 0;
+    for (size_t i = 0; i < n;) {
+        uint32_t first = piece[i].first, last = piece[i].last;
+
+        if (first == 0 || ranges == PORT_RANGES_MAX) {
+            to[0] = 0;
+            return 0;
+        }
+        while (++i < n && piece[i].first <= last + 1)
+            last = piece[i].last > last ? piece[i].last : last;
+        len += (size_t)snprintf(to + len, room - len, first == last ? "%s%u" : "%s%u-%u", ranges++ ? "," : "", first, last);
+    }
+    return ranges;
+}
+
+/* The line of pieces that are alike. */
+static void append_rule(struct growing *to, const struct learned_piece *piece, size_t n)
+{
+    static char ports[PORT_RANGES_MAX * sizeof "65535-65535,"];
+    uint64_t commands[LEARNED_COMMANDS / 64] = {0};
+    bool six = strchr(piece->target, ':') != NULL, binds = piece->kind == PIECE_BIND;
+    size_t begin = to->len, ranges = piece_ports(piece, n, ports, sizeof ports);
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ARRAY_LEN(commands); k++)
+            commands[k] |= piece[i].commands[k];
+    if (binds && ranges == 0)
+        strcpy(ports, "*");
+    if (piece->kind == PIECE_UNIX)
+        append(to, "net-allow unix://%s", piece->target);
+    else
+        append(to, "net-allow%s %s%s%s%s%s%s", binds ? "-bind" : "", scheme_of(piece->protocol),
+               six && ports[0] ? "[" : "", piece->target, six && ports[0] ? "]" : "",
+               ports[0] && piece->target[0] ? ":" : "", piece->protocol == PROTOCOL_ICMP ? "" : ports);
+    while (to->len - begin < LEARN_COLUMN && !to->failed)
+        append(to, " ");
+    append_commands(to, commands, " # ", "\n");
+}
+
+/* What a nameserver was asked, though /etc/hosts will tell it. */
+static void append_questions(struct growing *to)
+{
+    char endpoint[IP_ENDPOINT_MAX];
+
+    for (size_t i = 0; i < n_learned; i++)
+        if (learned[i].kind == LEARNED_REACH && learned[i].asks && !learned[i].asks_beyond) {
+            ip_endpoint_format(endpoint, sizeof endpoint, learned[i].addr, learned[i].port);
+            append(to, "# not needed, since /etc/hosts shows the names above: net-allow %s%s",
+                   scheme_of(learned[i].protocol), endpoint);
+            append_commands(to, learned[i].commands, " (", ")\n");
+        }
+    for (size_t i = 0; i < n_seen; i++)
+        if (!seen_reached[i])
+            append(to, "# looked up, but not contacted: %s (%s)\n", seen_names[i].text,
+                   learned_commands[seen_names[i].command]);
+}
+
+/* What no policy permits, or no line can say. */
+static void append_refused(struct growing *to)
+{
+    for (size_t i = 0; i < n_learned; i++) {
+        const struct learned *note = &learned[i];
+
+        if (note->kind == LEARNED_UNIX && !learned_is_rule(note)) {
+            append(to, "# a unix socket whose name no line can have: ");
+            for (const char *c = note->text; *c != 0; c++)
+                append(to, "%c", *c == '\n' ? '?' : *c);
+            append_commands(to, note->commands, " (", ")\n");
+        } else if (note->kind == LEARNED_REFUSED) {
+            append(to, "# refused: %s%s%s", note->text, note->allow ? ", which would take " : "",
+                   note->allow ? note->allow : "");
+            append_commands(to, note->commands, " (", ")\n");
+        }
+    }
+    if (learned_lost > 0)
+        append(to, "# %zu things more were done than could be noted\n", learned_lost);
+}
+
+/* How names were looked up, where that was said. */
+static void append_resolver(struct growing *to)
+{
+    char endpoint[IP_ENDPOINT_MAX];
+
+    for (size_t i = 0; settings.resolver_given && i < policy.resolvconf.n_servers; i++) {
+        const struct resolvconf_server *asked = &policy.resolvconf.servers[i];
+
+        ip_endpoint_format(endpoint, sizeof endpoint, asked->addr, asked->port == DNS_PORT ? 0 : asked->port);
+        append(to, "resolver %s\n", endpoint);
+    }
+    if (policy.hosts != NULL && line_can_have(policy.hosts))
+        append(to, "hosts %s\n", policy.hosts);
+}
+
+/* The whole file. */
+static void learn_compose(struct growing *to)
+{
+    bool opens = false;
+    size_t n;
+
+    seen_mark_reached();
+    for (size_t i = 0; i < n_learned; i++)
+        if (learned_is_rule(&learned[i])) {
+            opens = opens || learned[i].kind == LEARNED_UNIX || learned[i].protocol != PROTOCOL_TCP;
+            pieces_of(&learned[i]);
+        }
+    if (n_pieces > 0)
+        qsort(pieces, n_pieces, sizeof *pieces, piece_order);
+    append_resolver(to);
+    for (size_t i = 0; i < n_pieces; i += n) {
+        for (n = 1; i + n < n_pieces && piece_alike(&pieces[i], &pieces[i + n]); n++)
+            continue;
+        append_rule(to, &pieces[i], n);
+    }
+    if (learned_datagrams && !opens)
+        append(to, "net-allow unix://@datagrams # unix datagram sockets, which exist under such a rule\n");
+    append_questions(to);
+    append_refused(to);
+}
+
+/* learn's end: write the file. Its descriptor is open since the start. 0, or our own error's status. */
+static int learn_write(int fd)
+{
+    struct growing text = {.p = NULL};
+    size_t rules = 0, done = 0;
+    ssize_t n = 0;
+
+    append(&text, "# Learned by sandlock " SANDLOCK_VERSION ": sandlock run --policy THIS_FILE -- CMD permits what it did then.\n");
+    learn_compose(&text);
+    for (size_t i = 0; i < text.len; i++)
+        rules += text.p[i] == '\n' && i + 1 < text.len && text.p[i + 1] != '#';
+    ftruncate(fd, 0); /* what can't be cut is no file */
+    for (; done < text.len && n >= 0 && !text.failed; done += n > 0 ? (size_t)n : 0)
+        n = write(fd, text.p + done, text.len - done);
+    if (n < 0 || text.failed) {
+        say("-o '%s': cannot write: %s", settings.output, text.failed ? "out of memory" : strerror(errno));
+        return EXIT_OURS;
+    }
+    if (!settings.quiet)
+        say("%zu rule%s in %s: run --policy %s permits what the command did", rules, rules == 1 ? "" : "s",
+            settings.output, settings.output);
+    return 0;
 }
 
 /* ---- files: the Landlock domain ---- */
@@ -6842,11 +7585,14 @@ static int main_prepare_hosts(void)
 {
     struct growing *file = &here.hosts_base;
 
-    if ((policy.n_names == 0 && !settings.live) || settings.no_hosts)
+    bool shows = (policy.n_names > 0 || settings.live) && !settings.no_hosts;
+    if (!shows && policy.undecided != UNDECIDED_LEARNED)
         return -1;
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = settings.chroot ? RESOLVE_IN_ROOT : 0};
     int root CLOSE_FD = open(settings.chroot ? settings.chroot : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     here.real_hosts = sys_openat2(root, "/etc/hosts", &how);
+    if (!shows)
+        return -1; /* only who reads it is of interest */
     hosts_compose(file);
     bool mounts = here.real_hosts >= 0 && (settings.hosts_mount || settings.chroot);
     int mounted = mounts ? mounts_make_file(file->p, file->len, &here.hosts_mounted) : -1;
@@ -6862,6 +7608,17 @@ static int main_prepare_hosts(void)
     if (mounted < 0 && here.hosts < 0 && policy.n_names > 0)
         say("names are not shown inside: there is no %s", here.real_hosts < 0 ? "/etc/hosts" : "/proc");
     return mounted < 0 ? -1 : mounted;
+}
+
+/* learn's file; what can't be written is told before anything runs. -1: there is none. */
+static int main_open_output(void)
+{
+    if (settings.output == NULL)
+        return -1;
+    int fd = open(settings.output, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+    if (fd < 0)
+        die("-o '%s': cannot open: %s; a file that can be written would be right", settings.output, strerror(errno));
+    return fd;
 }
 
 /* --ask: start who is to be asked, or take the descriptor. */
@@ -7000,7 +7757,7 @@ static const enum syscall_number lookups_calls[] = {
     NR_sendto, NR_setsockopt, NR_socket,
 };
 
-static void http_lookups_run(void)
+static void lookups_run(void)
 {
     if (helper_confine(lookups_calls, ARRAY_LEN(lookups_calls)) == 0)
         lookups_serve(HELPER_CHANNEL, &policy.resolvconf, growing_slice(&hosts_known));
@@ -7017,10 +7774,18 @@ static void main_prepare_http(void)
     hold_open(&here.holds[1], loopbacks[1]); /* without IPv6 its sockets wait at the other */
     if (result == 0)
         result = helper_start(&here.proxy, http_proxy_run);
-    if (result == 0 && policy.http_any_host)
-        result = helper_start(&here.lookups, http_lookups_run);
     if (result < 0)
         die("cannot start the proxy for HTTP rules: %s", strerror(-result));
+}
+
+/* Where names are looked up while the command runs: the proxy's, or its own. */
+static void main_prepare_lookups(void)
+{
+    if (!policy.http_any_host && policy.undecided == UNDECIDED_REFUSED)
+        return;
+    int result = helper_start(&here.lookups, lookups_run);
+    if (result < 0)
+        die("cannot start a process that looks up names: %s", strerror(-result));
 }
 
 /* --port-remap: the kernel has to say whose a port is. */
@@ -7067,6 +7832,7 @@ static int run_command(char **argv)
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
     settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
     main_prepare_http();
+    main_prepare_lookups();
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads || settings.no_getfd) < 0)
         die("cannot assemble the filter: it is too long");
     c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW |
@@ -7079,6 +7845,7 @@ static int run_command(char **argv)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_DUMPABLE, 0); /* our memory is nobody's, also where Landlock doesn't say so */
     main_prepare_asker(&c.mask);
+    int output = main_open_output();
     here.command = confine_start(&c);
     if (here.command < 0)
         return -here.command;
@@ -7088,7 +7855,7 @@ static int run_command(char **argv)
     own_confine();
     int status = serve();
     events_summarize();
-    return status;
+    return output >= 0 && learn_write(output) != 0 ? EXIT_OURS : status;
 }
 
 /* The verdict on one destination, as `run` would give it. Returns whether it is allowed. */
@@ -8029,19 +8796,23 @@ int main(int argc, char **argv)
         if (strcmp(command, client_commands[i].name) == 0)
             return client_commands[i].run(client_options(argv + 2));
     bool run = strcmp(command, "run") == 0, explain = strcmp(command, "explain") == 0;
-    bool check = strcmp(command, "check") == 0, init = getpid() == 1 && !run && !explain && !check;
+    bool check = strcmp(command, "check") == 0, learns = strcmp(command, "learn") == 0;
+    bool init = getpid() == 1 && !run && !explain && !check && !learns;
     if (argc <= 1 && !init) {
         usage(STDERR_FILENO);
         return EXIT_OURS;
     }
-    if (!run && !explain && !check && !init)
+    if (!run && !explain && !check && !learns && !init)
         die("'%s': unknown command; sandlock --help lists those that are known", command);
+    policy.undecided = learns ? UNDECIDED_LEARNED : UNDECIDED_REFUSED;
     int rest = init ? main_options_of_init(argc, argv) : options_parse(argc, argv, 2);
+    if (learns != (settings.output != NULL))
+        die(learns ? "learn: no file; -o FILE would be right" : "-o '%s': for learn only", settings.output);
     policy_open_http();
     if (!check)
         policy_resolve();
     policy_finish();
-    if (run || init)
+    if (run || learns || init)
         return run_command(argv[rest] != NULL ? argv + rest : settings.command);
     if (explain)
         return explain_command(argv + rest);

@@ -142,6 +142,25 @@ static bool dns_name_equal(const struct dns_name *a, const struct dns_name *b)
     return true;
 }
 
+/* A name's text, in lower case and without the root's dot. false: it is no host name. */
+static bool dns_name_text(const struct dns_name *name, char to[DNS_NAME_MAX + 1])
+{
+    size_t len = 0;
+
+    for (size_t at = 0; at < name->len && name->wire[at] != 0; at += 1u + name->wire[at]) {
+        struct slice label = {(const char *)name->wire + at + 1, name->wire[at]};
+
+        if (!dns_label_valid(label))
+            return false;
+        if (len > 0)
+            to[len++] = '.';
+        for (size_t i = 0; i < label.len; i++)
+            to[len++] = (char)dns_lower((uint8_t)label.p[i]);
+    }
+    to[len] = 0;
+    return dns_name_valid(slice_of(to));
+}
+
 /* ---- reading ---- */
 
 static uint16_t dns_read_u16(struct cursor *c)
@@ -212,6 +231,18 @@ static int dns_read_start(struct dns_reader *reader, const uint8_t *bytes, size_
         reader->question.class = dns_read_u16(&reader->at);
     }
     return reader->at.bad ? -EBADMSG : 0;
+}
+
+/* The question of a standard query. 0, or -EBADMSG: it is none. */
+static int dns_read_query(const uint8_t *bytes, size_t len, struct dns_question *question)
+{
+    struct dns_reader reader;
+
+    if (dns_read_start(&reader, bytes, len) < 0 || !reader.has_question || reader.flags & (DNS_RESPONSE | DNS_OPCODE) ||
+        reader.question.class != DNS_CLASS_IN)
+        return -EBADMSG;
+    *question = reader.question;
+    return 0;
 }
 
 static void dns_read_data(struct cursor *c, struct dns_record *record)

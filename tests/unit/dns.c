@@ -372,8 +372,38 @@ static void test_corpus(void)
     EXPECT(files >= 20);
 }
 
+/* What a program sends to a nameserver, and the text of what it asks for. */
+static void test_questions(void)
+{
+    uint8_t query[DNS_QUERY_MAX];
+    struct dns_question question;
+    struct dns_name name;
+    char text[DNS_NAME_MAX + 1];
+
+    EXPECT(dns_name_parse(slice_of("WWW.Example.com."), &name) == 0);
+    size_t len = dns_write_query(query, 7, &name, DNS_AAAA, true);
+    EXPECT(dns_read_query(unit_flush(query, len), len, &question) == 0 && question.type == DNS_AAAA);
+    EXPECT(dns_name_text(&question.name, text) && strcmp(text, "www.example.com") == 0);
+    for (size_t cut = 0; cut < DNS_HEADER_LEN + 17 + 4; cut++)
+        EXPECT(dns_read_query(unit_flush(query, cut), cut, &question) < 0);
+    query[2] |= 0x80; /* an answer */
+    EXPECT(dns_read_query(query, len, &question) < 0);
+    query[2] = 0x08; /* another operation */
+    EXPECT(dns_read_query(query, len, &question) < 0);
+    query[2] = 0;
+    query[5] = 0; /* no question */
+    EXPECT(dns_read_query(query, len, &question) < 0);
+
+    EXPECT(!dns_name_text(&(struct dns_name){1, {0}}, text));                          /* the root */
+    EXPECT(!dns_name_text(&(struct dns_name){6, "\004a b\n"}, text));                  /* no host name's bytes */
+    EXPECT(!dns_name_text(&(struct dns_name){5, {3, 'a', 0, 'b', 0}}, text));          /* a NUL */
+    EXPECT(!dns_name_text(&(struct dns_name){5, {3, 'a', '.', 'b', 0}}, text));          /* a dot within */
+    EXPECT(!dns_name_text(&(struct dns_name){9, {1, '1', 1, '2', 1, '3', 1, '4', 0}}, text)); /* an address */
+}
+
 int main(void)
 {
+    test_questions();
     test_names();
     test_equal();
     test_query();
