@@ -201,6 +201,29 @@ END
     done
 }
 
+# Calls while the policy is changed a thousand times a second; quiet: the same sandbox, and nobody changes it.
+part_live() {
+    cat >"$work/changed" <<'END'
+rate=$1 control=$2
+shift 2
+rm -f "$control/bench"
+"$@" &
+run=$!
+until [ -S "$control/bench" ]; do sleep 0.01; done
+if [ "$rate" != 0 ]; then
+    $AWAY build/tests/livestorm pace "$control/bench" "$rate" 60 'allow 10.0.0.1:9' 'deny 10.0.0.0/8' >/dev/null 2>&1 &
+    storm=$!
+fi
+wait "$run"
+[ "$rate" = 0 ] || kill "$storm" 2>/dev/null || :
+END
+    mkdir -m 700 "$work/control"
+    export AWAY="$away"
+    call="$sandlock run --name bench --control $work/control $udp -- $bench/calls -n 20000 udp-connect $port"
+    pairs 'udp-connect, 1000 changes a second' -n 5 -c "$cpu" -g 'changed/quiet<=1.5' \
+        quiet="sh $work/changed 0 $work/control $call" changed="sh $work/changed 1000 $work/control $call"
+}
+
 # A million notifications: memory and cost before and after, and the supervisor's time for one.
 part_million() {
     cat >"$work/million" <<'END'
@@ -376,7 +399,7 @@ part_compile() {
 
 . tests/bench/http.sh
 
-[ $# -gt 0 ] || set -- calls tcp untrapped startup memory rules pending scale million strace \
+[ $# -gt 0 ] || set -- calls tcp untrapped startup memory rules pending live scale million strace \
     redis files names wrk iperf git compile http
 echo "$(uname -srm), $(nproc) CPUs, caller and supervisor on CPU $cpu, $rounds rounds"
 echo
