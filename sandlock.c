@@ -6132,10 +6132,8 @@ static const char *answer_status(struct client *c, struct slice fields)
     for (char **argument = server.arguments; *argument != NULL; argument++)
         if (**argument != 0)
             client_add_text(c, "argument", slice_of(*argument));
-    for (size_t i = 0; i < remap.n; i++)
-        if (remap_is_moved(&remap.ports[i]) && !remap.ports[i].gone)
-            growing_add(&c->out, "port %s %u %u\n", remap.ports[i].protocol == IPPROTO_TCP ? "tcp" : "udp",
-                        remap.ports[i].asked, remap.ports[i].real);
+    for (const struct remap_port *port = NULL; (port = remap_next(&remap, port)) != NULL;)
+        growing_add(&c->out, "port %s %u %u\n", port->protocol == IPPROTO_TCP ? "tcp" : "udp", port->asked, port->real);
     return NULL;
 }
 

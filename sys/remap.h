@@ -282,6 +282,27 @@ static uint16_t remap_own(struct remap *remap, int protocol, struct ip_addr addr
     return 0;
 }
 
+/* The next after `at`, which is NULL at first, whose port has another number and that is open; of those that share one,
+ * the first. NULL: none. */
+static const struct remap_port *remap_next(struct remap *remap, const struct remap_port *at)
+{
+    for (size_t i = at == NULL ? 0 : (size_t)(at - remap->ports) + 1; i < remap->n; i++) {
+        struct remap_port *port = &remap->ports[i], *same = remap->ports;
+        int pin = remap_is_moved(port) ? remap_hold(remap, port) : -EBADF;
+
+        if (pin == -EBADF)
+            continue;
+        if (pin >= 0)
+            remap_release(remap, pin);
+        while (same < port && (same->gone || same->protocol != port->protocol || same->real != port->real ||
+                               same->asked != port->asked || !remap_overlaps(same, port->addr, port->dual)))
+            same++;
+        if (same == port)
+            return port;
+    }
+    return NULL;
+}
+
 /* ---- names ---- */
 
 /* The port that a socket of ours asked for, or the one that accepted it (TCP), from its name. */
