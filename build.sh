@@ -213,7 +213,7 @@ fresh() {
 flags_of() {
     case $1 in
     tests/fuzz/*) echo -Wno-unused-function -Wno-missing-prototypes -DREPLAY ;;
-    sys/* | tests/*) echo -Wno-unused-function ;;
+    sys/* | policy/* | tests/*) echo -Wno-unused-function -Wno-unused-variable ;;
     esac
 }
 
@@ -350,7 +350,7 @@ vm_test() {
 lint_warnings() {
     has "$1" || return 0
     CC=$1 toolchain "$(uname -m)"
-    for source in sandlock.c sys/*.h tests/*.c tests/*/*.c; do
+    for source in sandlock.c policy/*.h sys/*.h tests/*.c tests/*/*.c; do
         "$1" -std=gnu11 $warnings $CFLAGS $includes $(flags_of "$source") -fsyntax-only -x c "$source" ||
             bad "$1:$source"
     done
@@ -412,8 +412,8 @@ lint() {
     if has mandoc; then
         mandoc -Tlint -W warning sandlock.1 || bad mandoc
     fi
-    if awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' build.sh .ci/run sandlock.c sys/*.h |
-        grep .; then
+    if awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' build.sh .ci/run sandlock.c \
+        policy/*.h sys/*.h | grep .; then
         bad columns
     fi
     [ ! -e build/lint.failed ] || fail "lint: $(tr '\n' ' ' <build/lint.failed)"
@@ -425,6 +425,7 @@ amalgamate() {
     build "$(uname -m)" build/sandlock
     awk '
         function expand(path, directory, line, quoted) {
+            gsub(/[^\/]+\/\.\.\//, "", path)
             if (path in seen)
                 return
             seen[path] = 1

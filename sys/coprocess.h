@@ -42,8 +42,8 @@ static pid_t coprocess_fork(struct coprocess *coprocess)
     return pid;
 }
 
-/* The new process's part in coprocess_start: start the command, and end with it. It stands between since execve(2) makes
- * an ordinary child of who calls it. Why the command can't be started goes to `errors`. */
+/* The new process's part in coprocess_start: start the command, and end with it. It stands between since execve(2)
+ * makes an ordinary child of who calls it. Why the command can't be started goes to `errors`. */
 __attribute__((noreturn)) static void coprocess_keep(char *const argv[], const sigset_t *mask, int errors)
 {
     pid_t keeper = getpid(), command = fork();

@@ -17,7 +17,8 @@ struct helper {
     pid_t pid;
 };
 
-enum { HELPER_CHANNEL = 3 }; /* in the helper, where stdin, stdout and stderr are the same; it has no other descriptor */
+/* In the helper, where stdin, stdout and stderr are the same; it has no other descriptor. */
+enum { HELPER_CHANNEL = 3 };
 
 /* In the new process: nothing but the channel is left to it; terminals and signals don't concern it. 0 or -errno. */
 static int helper_begin(int channel)

@@ -1,5 +1,5 @@
-/* special.h - address ranges with a purpose of their own: IANA's special-purpose registries (RFC 6890), multicast, clouds'
- * metadata services; and what is left: public addresses */
+/* special.h - address ranges with a purpose of their own: IANA's special-purpose registries (RFC 6890), multicast,
+ * clouds' metadata services; and what is left: public addresses */
 #ifndef SPECIAL_H
 #define SPECIAL_H
 

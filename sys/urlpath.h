@@ -89,8 +89,8 @@ static int64_t urlpath_end_segment(char *to, size_t len, bool last)
     return (int64_t)len;
 }
 
-/* Bring a path to its normal form: unreserved characters bare, what may not stand there escaped in capitals, no . and ..
- * segments, no doubled slashes; a final slash stays. text begins with a slash and ends before the query. Its length
+/* Bring a path to its normal form: unreserved characters bare, what may not stand there escaped in capitals, no . and
+ * .. segments, no doubled slashes; a final slash stays. text begins with a slash and ends before the query. Its length
  * in to, or -EBADMSG: a bad escape, a NUL, dots in disguise, or longer than room. */
 static int64_t urlpath_normalize(struct slice text, char *to, size_t room)
 {

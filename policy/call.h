@@ -1,0 +1,125 @@
+/* call.h - one trapped call, from its notification to its reply, and what serves it */
+#ifndef POLICY_CALL_H
+#define POLICY_CALL_H
+
+#include "types.h"
+#include "traps.h"
+#include "../sys/addr.h"
+#include "../sys/closer.h"
+#include "../sys/growing.h"
+#include "../sys/helper.h"
+#include "../sys/hold.h"
+#include "../sys/pin.h"
+#include "../sys/pintable.h"
+#include "../sys/proxyconn.h"
+#include "../sys/unixdiag.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+/* Where an address leads. */
+struct destination {
+    enum destination_kind {
+        DESTINATION_NONE, /* nowhere: a disconnect, or something that the kernel refuses by itself */
+        DESTINATION_IP,
+        DESTINATION_UNIX,
+        DESTINATION_OTHER, /* a socket of a kind that doesn't exist inside */
+    } kind;
+    enum protocol protocol;
+    struct ip_addr addr;
+    uint16_t port;
+    bool steered; /* it names the interface, too */
+    bool dual;    /* a bind of :: that takes IPv4 as well */
+    bool any_port; /* the port doesn't matter */
+};
+
+/* What somebody is asked about, to know it again: bytes that say nothing are zero. */
+struct subject {
+    uint64_t hi, lo;       /* of an IP address */
+    uint64_t device, inode; /* of a unix socket's file */
+    uint32_t kind, protocol, version, port;
+    uint32_t binds;
+    char name[UNIXDIAG_NAME_MAX + 1]; /* a unix socket's, as far as it goes */
+};
+
+/* Whose question it is: an answer that comes while a signal is handled is the repetition's. */
+struct asking {
+    uint64_t tid;
+    struct subject subject;
+};
+
+enum answer { ANSWER_NONE, ANSWER_ALLOW, ANSWER_DENY, ANSWER_ALWAYS, ANSWER_NEVER, ANSWERS };
+
+/* A trapped call, from its notification to its reply. */
+struct request {
+    uint64_t id;
+    uint64_t args[6];
+    pid_t tid;
+    int number;
+    enum call call;
+    int pin; /* owned; -1: none */
+    struct socket_kind kind;
+    union address address; /* connect's and bind's */
+    socklen_t address_len;
+    struct destination to;
+    bool was_pending;   /* this is not its first try */
+    bool yields;        /* it doesn't wait, but has taken long enough for one turn */
+    bool broken_pipe;   /* the caller is to get SIGPIPE */
+    bool joined;        /* a connect that waits for another's */
+    bool later;         /* it couldn't be judged yet: it is tried on the tick, and judged then */
+    size_t sent_messages, sent_bytes; /* how far a send has come */
+    uint64_t deadline;  /* SO_SNDTIMEO, on the clock of clock_ms; 0: none */
+    uint64_t question;  /* that is open for it; 0: none */
+    unsigned asks;      /* how often it was asked about */
+    int refusal;        /* the errno where that isn't answered */
+    struct subject asked;
+    enum answer answer; /* to that: none, to allow or to deny */
+};
+
+/* What becomes of a request. */
+struct outcome {
+    enum { REPLY, CONTINUE, PEND, HOLD, VANISHED } what; /* HOLD: until the question about it is answered */
+    int64_t value; /* of REPLY: >= 0, or -errno */
+};
+
+static struct supervisor {
+    int listener, epoll, signals;
+    pid_t command;
+    bool killable;  /* WAIT_KILLABLE_RECV: signals don't repeat a call that was received */
+    bool proc;      /* is there a /proc? */
+    bool powers_off; /* our end is the machine's */
+    struct pin_cache pins;
+    struct closer closer;
+    int hosts;      /* a sealed memfd: what /etc/hosts is inside; -1: the real one */
+    int real_hosts; /* O_PATH, of the command's root; keeps its directory entries cached */
+    struct helper proxy, lookups;
+    struct hold holds[2]; /* where connects wait that go to the proxy: IPv4's, IPv6's */
+    int hosts_mounted; /* or a mounted file's descriptor, to write in it; -1: it isn't */
+    struct growing hosts_base; /* what it says without live rules */
+} here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .hosts_mounted = -1,
+          .closer = {.pipe = -1}, .proxy = {.channel = -1}, .lookups = {.channel = -1},
+          .holds = {{.full = -1}, {.full = -1}}};
+
+static struct pintable made_sockets; /* the sockets that we made, where we have to */
+
+static struct outcome outcome_reply(int64_t value)
+{
+    return (struct outcome){REPLY, value};
+}
+
+/* Close a descriptor of the child's that we hold. Ours may be the last reference: what could wait then is not for
+ * us. */
+static void release(int fd, struct socket_kind kind)
+{
+    if (fd < 0)
+        return;
+    if (kind.domain <= 0 ? pin_kind(fd, &kind) < 0 : socket_is(kind, IPPROTO_TCP) && pin_lingers(fd))
+        closer_close(&here.closer, fd);
+    else
+        close(fd);
+}
+
+#endif

@@ -1,0 +1,563 @@
+/* options.h - the options of all commands: one table */
+#ifndef POLICY_OPTIONS_H
+#define POLICY_OPTIONS_H
+
+#include "types.h"
+#include "rules.h"
+#include "../sys/base.h"
+#include "../sys/caps.h"
+#include "../sys/controlsock.h"
+#include "../sys/filerules.h"
+#include "../sys/kernel.h"
+#include "../sys/landlock.h"
+#include "../sys/log.h"
+#include "../sys/proxychannel.h"
+#include "../sys/resolvconf.h"
+#include "../sys/syscalls.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+/* What --allow-syscall lets be. */
+enum __attribute__((packed)) group {
+    GROUP_NONE,
+    GROUP_TRACE,
+    GROUP_PERF,
+    GROUP_BPF,
+    GROUP_KEYS,
+    GROUP_MOUNT,
+    GROUP_NAMESPACES,
+    GROUP_MODULES,
+    GROUP_MACHINE,
+    GROUP_HANDLES,
+    GROUP_FANOTIFY,
+    GROUP_PERSONALITY,
+    GROUP_USERFAULTFD,
+    GROUP_TTY,
+    GROUP_INTERFACES,
+    GROUPS,
+};
+
+static const char *const group_names[GROUPS] = {
+    "none", "trace", "perf", "bpf", "keys", "mount", "namespaces", "modules", "machine", "handles", "fanotify",
+    "personality", "userfaultfd", "tty", "interfaces",
+};
+
+static void set_rule(enum rule_list list, const char *value)
+{
+    if (value[0] == '@')
+        policy_add_file(list, value + 1);
+    else
+        policy_add(list, slice_of(value));
+}
+
+static void set_allow(const char *value)
+{
+    set_rule(LIST_ALLOW, value);
+}
+
+static void set_deny(const char *value)
+{
+    set_rule(LIST_DENY, value);
+}
+
+static void set_allow_bind(const char *value)
+{
+    set_rule(LIST_BIND, value);
+}
+
+static void set_deny_bind(const char *value)
+{
+    set_rule(LIST_BIND_DENY, value);
+}
+
+static void set_http_allow(const char *value)
+{
+    set_rule(LIST_HTTP, value);
+}
+
+static void set_http_deny(const char *value)
+{
+    set_rule(LIST_HTTP_DENY, value);
+}
+
+static void set_http_ports(const char *option, enum proxy_protocol protocol, const char *value)
+{
+    static struct rule rule;
+    struct http_ports *ports = &policy.http_ports[protocol];
+
+    rule.n_ports = 0;
+    rule_error error = rule_parse_ports(slice_of(value), false, &rule);
+    if (error == NULL && rule.n_ports == 0)
+        error = "all ports can't be meant; 80,8080 or 8000-8010 would be right";
+    if (error == NULL && ports->n + rule.n_ports > HTTP_PORTS_MAX)
+        error = "one too many; at most 32 would be right";
+    if (error != NULL)
+        die("%s '%s': %s", option, value, error);
+    ports->given = true;
+    memcpy(ports->ranges + ports->n, rule.ports, rule.n_ports * sizeof *rule.ports);
+    ports->n += rule.n_ports;
+}
+
+static void set_http_port(const char *value)
+{
+    set_http_ports("--http-port", PROXY_HTTP, value);
+}
+
+static void set_tls_port(const char *value)
+{
+    set_http_ports("--tls-port", PROXY_TLS, value);
+}
+
+static void set_resolver(const char *value)
+{
+    int result;
+
+    settings.resolver_given = true;
+    if (policy.resolvconf.n_servers == 0)
+        resolvconf_init(&policy.resolvconf);
+    result = resolvconf_add_server(&policy.resolvconf, slice_of(value));
+    if (result == -ENOSPC)
+        die("--resolver '%s': one too many; at most %d would be right", value, RESOLVCONF_SERVERS_MAX);
+    if (result < 0)
+        die("--resolver '%s': not a nameserver's address; 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53 would be right",
+            value);
+}
+
+static void set_hosts(const char *value)
+{
+    if (access(value, R_OK) < 0)
+        die("--hosts '%s': cannot read: %s; a readable hosts file would be right", value, strerror(errno));
+    policy.hosts = value;
+}
+
+static void set_deny_errno(const char *value)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } names[] = {
+        {"ECONNREFUSED", ECONNREFUSED}, {"EACCES", EACCES},           {"EPERM", EPERM},
+        {"ENETUNREACH", ENETUNREACH},   {"EHOSTUNREACH", EHOSTUNREACH}, {"ETIMEDOUT", ETIMEDOUT},
+        {"ENETDOWN", ENETDOWN},         {"EADDRNOTAVAIL", EADDRNOTAVAIL}, {"ECONNRESET", ECONNRESET},
+        {"ECONNABORTED", ECONNABORTED}, {"EHOSTDOWN", EHOSTDOWN},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(value, names[i].name) == 0) {
+            policy.deny_errno = names[i].number;
+            return;
+        }
+    die("--deny-errno '%s': unknown error; ECONNREFUSED, EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT, "
+        "ENETDOWN, "
+        "EADDRNOTAVAIL, ECONNRESET, ECONNABORTED or EHOSTDOWN would be right", value);
+}
+
+/* A duration in seconds, `max` at most: a number, or one with s, m or h. */
+static unsigned parse_duration(const char *option, const char *value, unsigned max)
+{
+    struct slice number = slice_of(value);
+    uint64_t seconds, unit = 1;
+
+    if (number.len > 1)
+        switch (number.p[number.len - 1]) {
+        case 'h':
+            unit *= 60;
+            /* fall through */
+        case 'm':
+            unit *= 60;
+            /* fall through */
+        case 's':
+            number.len--;
+        }
+    if (parse_uint(number, max / unit, &seconds) < 0 || seconds == 0)
+        die("%s '%s': not a duration; 10s, 5m, 2h or a number of seconds (at most %uh) would be right", option, value,
+            max / 3600);
+    return (unsigned)(seconds * unit);
+}
+
+static void set_timeout(const char *value)
+{
+    settings.timeout = parse_duration("--timeout", value, INT32_MAX / 1000);
+}
+
+static void set_ask(const char *value)
+{
+    uint64_t fd;
+
+    if (strncmp(value, "fd:", 3) == 0 &&
+        (parse_uint(slice_of(value + 3), INT32_MAX, &fd) < 0 || fd <= STDERR_FILENO ||
+         sys_socket_option((int)fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM))
+        die("--ask '%s': not an open stream socket above 2; one end of a socketpair(2), like fd:3, would be right",
+            value);
+    if (value[strspn(value, " ")] == 0)
+        die("--ask '%s': no command; one that reads questions and writes answers, or fd:N, would be right", value);
+    settings.ask = value;
+    if (policy.undecided == UNDECIDED_LEARNED)
+        die("--ask '%s': learn asks nobody; run would be right", value);
+    policy.undecided = UNDECIDED_ASKED;
+}
+
+static void set_output(const char *value)
+{
+    settings.output = value;
+}
+
+static void set_ask_timeout(const char *value)
+{
+    settings.ask_timeout = parse_duration("--ask-timeout", value, INT32_MAX / 1000);
+}
+
+static void set_keep_fd(const char *value)
+{
+    uint64_t fd;
+
+    if (parse_uint(slice_of(value), INT32_MAX, &fd) < 0)
+        die("--keep-fd '%s': not a descriptor; the number of an open one, like 3, would be right", value);
+    if (fcntl((int)fd, F_GETFD) < 0)
+        die("--keep-fd '%s': not open; the number of an open descriptor would be right", value);
+    if (settings.n_keep_fds == KEEP_FDS_MAX)
+        die("--keep-fd '%s': one too many; at most %d would be right", value, KEEP_FDS_MAX);
+    settings.keep_fds[settings.n_keep_fds++] = (int)fd;
+}
+
+static void set_allow_syscall(const char *value)
+{
+    for (unsigned group = 1; group < GROUPS; group++)
+        if (strcmp(value, group_names[group]) == 0) {
+            settings.allowed_groups |= 1u << group;
+            return;
+        }
+    die("--allow-syscall '%s': unknown group; trace, perf, bpf, keys, mount, namespaces, modules, machine, handles, "
+        "fanotify, personality, userfaultfd, tty or interfaces would be right", value);
+}
+
+static void set_deny_syscall(const char *value)
+{
+    int64_t number = syscalls_find(slice_of(value));
+
+    if (number == -ENOENT)
+        die("--deny-syscall '%s': unknown system call; a name like ptrace would be right", value);
+    if (settings.n_denied_calls == DENIED_CALLS_MAX)
+        die("--deny-syscall '%s': one too many; at most %d would be right", value, DENIED_CALLS_MAX);
+    settings.denied_calls[settings.n_denied_calls++] = (enum syscall_number)number;
+}
+
+static void set_keep_cap(const char *value)
+{
+    int cap = caps_find(slice_of(value));
+
+    if (cap < 0)
+        die("--keep-cap '%s': unknown capability; a name like NET_RAW would be right", value);
+    settings.kept_caps |= CAPS_BIT(cap);
+}
+
+static void add_file_rule(const char *option, const char *value, uint64_t gives, uint64_t takes)
+{
+    char path[PATH_MAX];
+
+    if (realpath(value, path) == NULL)
+        die("%s '%s': %s; a path that exists would be right", option, value, strerror(errno));
+    if (settings.file_rules.n == FILE_RULES_MAX / 2)
+        die("%s '%s': one too many; at most %d would be right", option, value, FILE_RULES_MAX / 2);
+    char *copy = strdup(path);
+    if (copy == NULL)
+        die("%s '%s': out of memory", option, value);
+    settings.file_rules.rules[settings.file_rules.n++] = (struct file_rule){copy, gives, takes};
+}
+
+static void set_read(const char *value)
+{
+    add_file_rule("-r", value, LANDLOCK_READS | LANDLOCK_IOCTL_DEV, 0);
+    settings.restricts_files = true;
+}
+
+static void set_write(const char *value)
+{
+    add_file_rule("-w", value, UINT64_MAX, 0);
+    settings.restricts_files = true;
+}
+
+static void set_fs_deny(const char *value)
+{
+    add_file_rule("--fs-deny", value, 0, UINT64_MAX);
+}
+
+static void set_log(const char *value)
+{
+    uint64_t fd;
+
+    if (strcmp(value, "-") == 0) {
+        log_to.fd = STDERR_FILENO;
+    } else if (strncmp(value, "fd:", 3) == 0) {
+        if (parse_uint(slice_of(value + 3), INT32_MAX, &fd) < 0 || fcntl((int)fd, F_GETFD) < 0)
+            die("--log '%s': not an open descriptor; fd:3 with a descriptor 3 that is open would be right", value);
+        log_to.fd = (int)fd;
+    } else {
+        log_to.fd = open(value, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+        if (log_to.fd < 0)
+            die("--log '%s': cannot open: %s; a file that can be written, - or fd:N would be right", value,
+                errno == ENXIO ? "nobody reads it" : strerror(errno));
+    }
+}
+
+static void set_cwd(const char *value)
+{
+    settings.cwd = value;
+}
+
+static void set_chroot(const char *value)
+{
+    struct stat status;
+
+    errno = 0;
+    if (stat(value, &status) < 0 || !S_ISDIR(status.st_mode))
+        die("--chroot '%s': %s; a directory with a root file system would be right", value,
+            errno ? strerror(errno) : "not a directory");
+    settings.chroot = value;
+}
+
+static void set_env(const char *value)
+{
+    if (value[0] == 0 || value[0] == '=')
+        die("--env '%s': no name; NAME=VALUE, or NAME to keep it with --clean-env, would be right", value);
+    if (settings.n_env == ENV_MAX)
+        die("--env '%s': one too many; at most %d would be right", value, ENV_MAX);
+    settings.env[settings.n_env++] = value;
+}
+
+static void set_name(const char *value)
+{
+    if (!controlsock_name_valid(value))
+        die("--name '%s': not a name; up to %d letters, digits, dots, dashes and underscores would be right", value,
+            CONTROLSOCK_NAME_MAX);
+    settings.name = value;
+}
+
+static void set_control(const char *value)
+{
+    settings.control = value;
+}
+
+static void set_policy(const char *path);
+
+static const struct option {
+    const char *name;
+    const char *argument; /* NULL: takes none */
+    void (*set)(const char *value);
+    bool *flag; /* or what it switches on */
+    const char *help;
+} options[] = {
+    {"--net-allow", "RULE", set_allow, NULL,
+     "permit a destination: [tcp://|udp://|icmp://|any://]TARGET[:PORTS], or @FILE"},
+    {"--net-deny", "RULE", set_deny, NULL,
+     "refuse a destination; wins over --net-allow. Alone: all others are permitted"},
+    {"--net-allow-bind", "PORTS", set_allow_bind, NULL, "permit to listen: [tcp://|udp://][ADDRESS:]PORTS, or @FILE"},
+    {"--net-deny-bind", "PORTS", set_deny_bind, NULL, "refuse it; wins over --net-allow-bind"},
+    {"--http-allow", "RULE", set_http_allow, NULL,
+     "permit requests and their destination: 'METHOD HOST[/PATH]', where * stands for any, or @FILE"},
+    {"--http-deny", "RULE", set_http_deny, NULL, "refuse requests; wins over --http-allow"},
+    {"--http-port", "PORTS", set_http_port, NULL, "the ports where HTTP rules see requests (80)"},
+    {"--tls-port", "PORTS", set_tls_port, NULL, "the ports where they see names of TLS connections (443)"},
+    {"--http-tls-host-only", NULL, NULL, &policy.http_host_only, "on TLS ports the host of a rule decides alone"},
+    {"--port-remap", NULL, NULL, &settings.port_remap,
+     "give the command another port where one that it asks for is taken; inside it has that number"},
+    {"--resolver", "SERVER", set_resolver, NULL, "ask this nameserver, IP[:port], not those of /etc/resolv.conf"},
+    {"--hosts", "FILE", set_hosts, NULL, "look names up here first, not in /etc/hosts"},
+    {"--no-private", NULL, NULL, &policy.no_private, "drop private addresses that DNS gives for a name"},
+    {"--no-hosts", NULL, NULL, &settings.no_hosts, "don't show the names' addresses in /etc/hosts inside"},
+    {"--deny-errno", "NAME", set_deny_errno, NULL, "what a refused destination answers (ECONNREFUSED)"},
+    {"--allow-steering", NULL, NULL, &settings.allow_steering,
+     "permit options that choose the interface (SO_BINDTODEVICE ...)"},
+    {"--allow-syscall", "GROUP", set_allow_syscall, NULL,
+     "permit calls that are refused otherwise: trace, mount, namespaces ..."},
+    {"--deny-syscall", "NAME", set_deny_syscall, NULL, "refuse a system call (EPERM)"},
+    {"--keep-cap", "NAME", set_keep_cap, NULL, "keep a capability that root has beyond the ordinary ones"},
+    {"-r", "PATH", set_read, NULL, "let files be read and executed beneath PATH, and nowhere else (Landlock)"},
+    {"-w", "PATH", set_write, NULL, "let files be read, written and made beneath PATH"},
+    {"--fs-deny", "PATH", set_fs_deny, NULL, "no access beneath PATH"},
+    {"--policy", "FILE", set_policy, NULL, "options from a file: one a line, without the dashes; # begins a comment"},
+    {"--ask", "CMD", set_ask, NULL, "ask this command, or fd:N, what becomes of a destination that no rule decides"},
+    {"--ask-timeout", "TIME", set_ask_timeout, NULL, "refuse what isn't answered by then (60s)"},
+    {"-o", "FILE", set_output, NULL, "where learn writes the policy"},
+    {"--log", "FILE", set_log, NULL, "write each denial as a line of JSON to a file, to - (stderr) or to fd:N"},
+    {"--log-allowed", NULL, NULL, &settings.log_allowed, "write what is permitted there, too"},
+    {"--chroot", "DIR", set_chroot, NULL, "make this the command's root directory (root only)"},
+    {"--hosts-mount", NULL, NULL, &settings.hosts_mount,
+     "show names by a mount of the command's own (root only; no cost on opens)"},
+    {"--cwd", "DIR", set_cwd, NULL, "run the command in this directory"},
+    {"--env", "NAME[=VALUE]", set_env, NULL, "set a variable for the command, or keep it with --clean-env"},
+    {"--clean-env", NULL, NULL, &settings.clean_env, "no variables but those of --env"},
+    {"--name", "NAME", set_name, NULL, "the running command's name for allow, deny, restrict, inspect, log and kill"},
+    {"--live", NULL, NULL, &settings.live, "let live rules open all kinds of destinations; each send costs more then"},
+    {"--control", "DIR", set_control, NULL, "where control sockets are (/run/sandlock or $XDG_RUNTIME_DIR/sandlock)"},
+    {"--timeout", "TIME", set_timeout, NULL, "end the command after 10s, 5m, 2h: TERM, 2 s later KILL; exit 124"},
+    {"--wait-all", NULL, NULL, &settings.wait_all, "wait for what the command leaves behind instead of killing it"},
+    {"--keep-fd", "N", set_keep_fd, NULL, "hand descriptor N down; all others above 2 are closed"},
+    {"--no-getfd", NULL, NULL, &settings.no_getfd, "do without pidfd_getfd(2), as where a container refuses it"},
+    {"--strict", NULL, NULL, &settings.strict, "refuse to run where the kernel lacks a protection (see check)"},
+    {"-q", NULL, NULL, &settings.quiet, "no summary, no warnings"},
+    {"-v", NULL, NULL, &settings.verbose, "write each denial to stderr, with the rule that would allow it"},
+};
+
+static void usage(int to)
+{
+    dprintf(to, "usage: sandlock run [OPTION...] [--] CMD [ARG...]     run CMD; it reaches only what the rules name\n"
+                "       sandlock explain [OPTION...] -- DEST...       what the rules say of each destination\n"
+                "       sandlock learn -o FILE [OPTION...] -- CMD...  run CMD, permit all, write the policy it needs\n"
+                "       sandlock check                                what this kernel offers, what is lost without\n"
+                "       sandlock ps [--json]                          the running sandboxes that have names\n"
+                "       sandlock allow NAME RULE...                   let one reach more; takes back what deny said\n"
+                "       sandlock deny NAME RULE...                    let it reach less\n"
+                "       sandlock restrict NAME [RULE...]              let it reach these at most; without any, none\n"
+                "           --pid PID: one of its processes and its descendants; --for 10m: so long, then as before.\n"
+                "           The next call sees all of a change. Connections and connected UDP sockets that are there\n"
+                "           are not cut.\n"
+                "       sandlock inspect NAME [--pid PID]             its policy as it is now, for --policy\n"
+                "       sandlock log NAME [-f]                        its last denials and changes; -f: those to come\n"
+                "       sandlock kill NAME                            end it\n"
+                "       sandlock --help | --version\n\n"
+                "TARGET is a host name, an IPv4 or [IPv6] address, a CIDR prefix, * (or nothing) for all, or one of\n"
+                "public, private and metadata. PORTS are 443, 80,443, 8000-8010 or *; without them, all.\n"
+                "No scheme means tcp://. No rule at all means no network.\n"
+                "\noptions:\n");
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        char name[40];
+
+        snprintf(name, sizeof name, "%s %s", options[i].name, options[i].argument ? options[i].argument : "");
+        dprintf(to, "  %-24s%s\n", name, options[i].help);
+    }
+    dprintf(to, "\nexit: the command's status, 128+n when signal n ended it, 124 timeout, 125 sandlock's own error,\n"
+                "126 not executable, 127 not found. explain: 1 if any is denied.\n\n"
+                "  sandlock run -v --net-allow 10.0.0.1:443 -- curl https://10.0.0.1/\n");
+}
+
+/* The option of that name, NULL: none. */
+static const struct option *option_find(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (slice_is(name, options[i].name))
+            return &options[i];
+    return NULL;
+}
+
+/* An option with its value. */
+struct given_option {
+    const struct option *option;
+    const char *value; /* NULL: it takes none */
+};
+
+static void option_apply(const struct option *option, const char *value)
+{
+    if (settings.n_given == settings.given_room)
+        settings.given = grow(settings.given, &settings.given_room, sizeof *settings.given);
+    settings.given[settings.n_given++] = (struct given_option){option, value};
+    if (option->flag != NULL)
+        *option->flag = true;
+    else
+        option->set(value);
+}
+
+/* Options up to the first other word or "--". Returns the index of what follows. */
+static int options_parse(int argc, char **argv, int at)
+{
+    for (; at < argc && argv[at][0] == '-' && argv[at][1] != 0; at++) {
+        const char *equals = strchr(argv[at], '=');
+        struct slice name = {argv[at], equals ? (size_t)(equals - argv[at]) : strlen(argv[at])};
+
+        if (strcmp(argv[at], "--") == 0)
+            return at + 1;
+        const struct option *option = option_find(name);
+        if (option == NULL)
+            die("%.*s: unknown option; sandlock --help lists them", (int)name.len, name.p);
+        if (option->argument == NULL && equals != NULL)
+            die("%s: takes no value; %s alone would be right", argv[at], option->name);
+        if (option->argument == NULL)
+            option_apply(option, NULL);
+        else if (equals != NULL)
+            option_apply(option, equals + 1);
+        else if (at + 1 < argc)
+            option_apply(option, argv[++at]);
+        else
+            die("%s: needs a value; %s %s would be right", option->name, option->name, option->argument);
+    }
+    return at;
+}
+
+/* A policy file's command: words between blanks, as nothing is quoted there. They are terminated in place. */
+static void set_command(char *words)
+{
+    size_t n = 0;
+
+    for (char *word = strtok(words, " \t"); word != NULL; word = strtok(NULL, " \t")) {
+        if (n == COMMAND_WORDS_MAX)
+            die("command: too many words; at most %d would be right", COMMAND_WORDS_MAX);
+        settings.command[n++] = word;
+    }
+    settings.command[n] = NULL;
+    if (n == 0)
+        die("command: needs words behind it; command /bin/server --port 8080 would be right");
+}
+
+/* One line of a policy file: NAME, NAME VALUE, or command WORD... It is terminated in place. */
+static void options_set_line(char *line)
+{
+    char name[64];
+    struct slice word = {line, strcspn(line, " \t")};
+    struct slice value = slice_trim(slice_of(line + word.len));
+
+    if (slice_is(word, "command")) {
+        set_command(line + word.len);
+        return;
+    }
+    snprintf(name, sizeof name, "%s%.*s", word.len == 1 ? "-" : "--", (int)word.len, word.p);
+    const struct option *option = option_find(slice_of(name));
+    if (option == NULL || option->set == set_policy)
+        die("'%.*s': no option for a policy file; a line like net-allow 10.0.0.1:443 would be right", (int)word.len,
+            word.p);
+    if ((option->argument == NULL) != (value.len == 0))
+        die("%.*s: %s", (int)word.len, word.p, option->argument ? "needs a value behind it" : "takes no value");
+    option_apply(option, value.len ? value.p : NULL);
+}
+
+/* --policy FILE. The lines are cut out of the file's text, which lives to exit. */
+static void set_policy(const char *path)
+{
+    struct slice rest = read_whole("--policy", "", path);
+
+    for (unsigned number = 1; rest.p != NULL; number++) {
+        struct slice line = slice_split(&rest, '\n');
+        size_t end = 0;
+
+        while (end < line.len &&
+               !(line.p[end] == '#' && (end == 0 || line.p[end - 1] == ' ' || line.p[end - 1] == '\t')))
+            end++;
+        line = slice_trim((struct slice){line.p, end});
+        say_place(path, number);
+        if (line.len == 0)
+            continue;
+        char *text = strndup(line.p, line.len); /* lives to exit */
+        if (text == NULL)
+            die("out of memory");
+        options_set_line(text);
+    }
+    say_place(NULL, 0);
+}
+
+/* Where control sockets are. NULL: there is no such place. */
+static const char *control_directory(void)
+{
+    static char path[PATH_MAX];
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (settings.control != NULL)
+        return settings.control;
+    if (geteuid() == 0)
+        return "/run/sandlock";
+    if (runtime == NULL || runtime[0] != '/')
+        return NULL;
+    snprintf(path, sizeof path, "%s/sandlock", runtime);
+    return path;
+}
+
+#endif

@@ -1,0 +1,221 @@
+/* types.h - types and limits of a policy and its settings */
+#ifndef POLICY_TYPES_H
+#define POLICY_TYPES_H
+
+#include "../sys/addr.h"
+#include "../sys/base.h"
+#include "../sys/caps.h"
+#include "../sys/filerules.h"
+#include "../sys/ipset.h"
+#include "../sys/kernel.h"
+#include "../sys/landlock.h"
+#include "../sys/log.h"
+#include "../sys/resolvconf.h"
+#include "../sys/resolve.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+enum {
+    EXIT_TIMEOUT = 124,
+    EXIT_NOT_EXECUTABLE = 126,
+    EXIT_NOT_FOUND = 127,
+    PORT_RANGES_MAX = 256,     /* in one rule */
+    KEEP_FDS_MAX = 64,
+    DENIED_CALLS_MAX = 64,
+    ENV_MAX = 256,
+    COMMAND_WORDS_MAX = 256,   /* in a policy file */
+    HARMLESS_MAX = 16,
+    KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
+    STAND_INS_MAX = 64,
+    LATER = -KERNEL_ERESTARTSYS, /* ours alone: no errno of a caller's */
+    HELD = LATER - 1,          /* nor this */
+    ASK_WORDS_MAX = 64,
+    ASK_SECONDS = 60,
+    ASKS_MAX = 16,             /* about one call, which may lead elsewhere each time it is looked at */
+    ASK_PATIENCE_MS = 1000,    /* for the helper to end by itself */
+    REMEMBERED_MAX = 4096,     /* answers for the rest of the run */
+    SEEN_NAMES_MAX = 1024,     /* that the command looks up */
+    SEEN_ADDRS_MAX = 8192,
+    SEEN_WAIT_MS = 1000,       /* of a question, for the name of an address */
+    SEEN_SENDS_MAX = 512,      /* bytes of a write that are looked at: a query over UDP is no longer */
+    LEARNED_MAX = 16384,
+    LEARNED_COMMANDS = 256,
+    LEARNED_PROCESSES = 256,
+    LEARN_WAIT_MS = 15000,     /* at the end, for names that are being looked up */
+    LEARN_COLUMN = 56,         /* where comments begin */
+    DNS_PORT = 53,
+    DNS_TYPE_PTR = 12,         /* what /etc/hosts answers as well; the others are only hints */
+    DNS_TYPE_SVCB = 64,
+    DNS_TYPE_HTTPS = 65,
+    KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
+    BIND_TRIES = 8,            /* at ports that the kernel picked */
+    ROUNDS_MAX = 4,            /* of one send, before others have their turn */
+    CALLS_MAX = 512,           /* above every trapped call's number */
+    EVENTS_AT_ONCE = 16,
+    CHILDREN_AT_ONCE = 4096,
+    OUR_DESCRIPTORS = 20000,   /* PENDING_MAX and some */
+    CHILD_STACK = 65536,
+    PENDING_MAX = 16384,
+    EVENT_LISTENER = PENDING_MAX, /* epoll tags; lower ones are places in pending */
+    EVENT_SIGNALS,
+    EVENT_ASKER,
+    EVENT_PROXY,
+    EVENT_LOOKUPS,
+    EVENT_CONTROL,
+    CLIENTS_MAX = 32,
+    EVENT_CLIENT, /* and the following: one for each */
+    EVENT_DIAL = EVENT_CLIENT + CLIENTS_MAX, /* and the following: a place in dials */
+    DIALS_MAX = 4096,
+    HTTP_PORTS_MAX = 32,
+    TICK_MS = 20,
+    SWEEP_MS = 1000,     /* of sockets that we hold and nobody else does */
+    TICK_ENTRIES = 64,
+    TICK_BUDGET_MS = 2,  /* of one tick, before calls have their turn */
+    PATIENCE_MAX = 1000,
+};
+
+enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };
+
+static const char *const protocol_names[PROTOCOLS] = {"tcp", "udp", "icmp"};
+
+enum rule_list { LIST_ALLOW, LIST_DENY, LIST_BIND, LIST_BIND_DENY, LIST_HTTP, LIST_HTTP_DENY, LISTS };
+
+static const char *list_options[LISTS] = {"--net-allow",     "--net-deny",   "--net-allow-bind",
+                                                "--net-deny-bind", "--http-allow", "--http-deny"};
+
+enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REDIRECT /* allowed, to the proxy */, VERDICT_ASK };
+
+enum { RULE_NONE = -1, RULE_ASKED = -2, RULE_LEARNED = -3 };
+
+struct decision {
+    enum verdict verdict;
+    int error;    /* what a refused call answers */
+    int64_t rule; /* its index in policy.texts; RULE_NONE: no rule spoke; RULE_ASKED: who was asked did;
+                   * RULE_LEARNED: it is to become one */
+};
+
+/* Entries of one set while rules are read; handed to ipset_build at the end. */
+struct entry_list {
+    struct ipset_entry *entries;
+    size_t n, room;
+};
+
+struct rule_text {
+    struct slice text; /* points into argv or a rule file, which live to exit */
+    enum rule_list list;
+};
+
+/* A rule for a host name: its addresses join the policy when they are known. */
+struct named_rule {
+    uint32_t tag;  /* of the rule */
+    uint32_t name; /* which of policy.names */
+    struct place place;
+};
+
+/* A unix socket outside, or several. */
+struct unix_rule {
+    enum rule_list list;
+    uint32_t tag;
+    enum { UNIX_ANY, UNIX_ABSTRACT, UNIX_PATH, UNIX_BELOW } kind;
+    char *text;    /* the name, or the path without symbolic links as they were at start; lives to exit */
+    char *written; /* the path as it is written; lives to exit */
+    dev_t device;  /* of UNIX_PATH's file at start; */
+    ino_t inode;   /* 0: there was none */
+};
+
+/* METHOD HOST[/PATH] */
+struct http_rule {
+    enum rule_list list;
+    uint32_t tag;
+    struct slice method; /* "*": any */
+    enum { HOST_ANY, HOST_BELOW, HOST_NAME, HOST_ADDRESS } kind;
+    struct slice host;   /* of HOST_BELOW: without the "*." */
+    struct ip_addr addr; /* of HOST_ADDRESS */
+    struct slice path;   /* a pattern in normal form, which lives to exit; empty: any */
+};
+
+/* The ports that HTTP rules are about. */
+struct http_ports {
+    struct port_range ranges[HTTP_PORTS_MAX];
+    size_t n;
+    bool given; /* by an option */
+};
+
+struct policy {
+    struct entry_list building[LISTS][PROTOCOLS][2];
+    struct ipset sets[LISTS][PROTOCOLS][2]; /* [..][IPv4, IPv6] */
+    struct rule_text *texts;
+    size_t n_texts, text_room;
+    struct named_rule *named;
+    size_t n_named, named_room;
+    struct unix_rule *unix_rules;
+    size_t n_unix_rules, unix_room;
+    struct http_rule *http_rules;
+    size_t n_http_rules, http_room;
+    struct http_ports http_ports[2]; /* by enum proxy_protocol */
+    bool http_host_only;             /* on TLS ports a rule's host counts, whatever else it says */
+    bool http_any_host;              /* a rule has a wildcard for a host */
+    struct resolve_name *names; /* each once, however many rules use it */
+    size_t n_names, name_room;
+    struct resolvconf resolvconf;
+    const char *hosts;          /* --hosts; NULL: /etc/hosts */
+    bool no_private;
+    bool any[LISTS];            /* was a rule of this list given? */
+    bool names_ranges;          /* does one say public, private or metadata? */
+    bool open[PROTOCOLS];       /* may sockets of this protocol exist? */
+    bool traps_sends;
+    enum { UNDECIDED_REFUSED, UNDECIDED_ASKED, UNDECIDED_LEARNED } undecided; /* what becomes of what no rule decides */
+    int deny_errno; /* 0: ECONNREFUSED */
+};
+
+static struct policy policy;
+
+/* What we keep of our own: looking into processes of other users, signalling them, acting with their rights. Beyond
+ * that the command's own are there to be taken when a call on its behalf needs them, never in force otherwise. */
+#define OUR_CAPS (CAPS_BIT(CAP_SYS_PTRACE) | CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID))
+
+/* What programs that run as root ordinarily need. */
+#define DEFAULT_CAPS                                                                                                   \
+    (CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_FOWNER) | CAPS_BIT(CAP_FSETID) |                  \
+     CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_SETPCAP) |                        \
+     CAPS_BIT(CAP_SETFCAP) |                                                                                           \
+     CAPS_BIT(CAP_NET_BIND_SERVICE) | CAPS_BIT(CAP_AUDIT_WRITE) | CAPS_BIT(CAP_SYS_CHROOT))
+
+struct settings {
+    unsigned timeout; /* seconds; 0: none */
+    uint32_t allowed_groups; /* 1 << enum group */
+    enum syscall_number denied_calls[DENIED_CALLS_MAX];
+    size_t n_denied_calls;
+    uint64_t kept_caps; /* beyond DEFAULT_CAPS */
+    struct file_rules file_rules;
+    bool no_getfd;        /* sockets are made by us and handed in (pintable.h) */
+    bool unprivileged;    /* we have no CAP_SYS_PTRACE */
+    bool unscoped;        /* Landlock doesn't hold signals back: we do */
+    bool restricts_files; /* -r or -w was given: nothing else is reached */
+    bool closes_knobs;    /* a root command can't write in /proc, /sys and /dev */
+    const char *env[ENV_MAX]; /* NAME=VALUE to set, NAME to keep with --clean-env */
+    size_t n_env;
+    bool clean_env;
+    bool no_hosts, wait_all, strict, verbose, quiet, log_allowed, allow_steering, port_remap;
+    const char *cwd, *chroot;
+    bool hosts_mount;
+    char *command[COMMAND_WORDS_MAX + 1]; /* a policy file's; words live to exit */
+    const char *ask;      /* --ask; NULL: nobody */
+    unsigned ask_timeout; /* seconds; 0: ASK_SECONDS */
+    struct given_option *given; /* all options, in order */
+    size_t n_given, given_room;
+    const char *name, *control; /* --name (NULL: none), --control (NULL: where it is by default) */
+    bool live;
+    const char *output;   /* learn's -o; NULL: none */
+    bool resolver_given;
+    int keep_fds[KEEP_FDS_MAX];
+    size_t n_keep_fds;
+};
+
+static struct log_file log_to = {.fd = -1};
+
+static struct settings settings;
+
+#endif
