@@ -19,7 +19,8 @@
 enum { WRONG_USE = 2, CROWD_MAX = 4096, THREAD_STACK = 32768 };
 
 static const char usage_text[] =
-    "usage: crowd connect N ADDRESS PORT    N threads connect at once; how many got what\n"
+    "usage: crowd sink 0 ADDRESS PORT       take connections, however many at once, and close them\n"
+    "       crowd connect N ADDRESS PORT    N threads connect at once; how many got what\n"
     "       crowd alarm FLAGS ADDRESS PORT  connect under an alarm each 50 ms, whose handler has `restart` or `none`\n"
     "       crowd kill N ADDRESS PORT       N processes that connect are killed while they wait; the last one isn't\n"
     "       crowd many ADDRESS... PORT      one sendmmsg to all of them; how many were sent, then the error\n"
@@ -46,6 +47,18 @@ static int connect_once(const struct sockaddr_in *to)
 
     close(fd);
     return result;
+}
+
+__attribute__((noreturn)) static void sink(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (bind(fd, (struct sockaddr *)&target, sizeof target) < 0 || listen(fd, CROWD_MAX) < 0) {
+        perror("sink");
+        exit(WRONG_USE);
+    }
+    for (;;)
+        close(accept(fd, NULL, NULL));
 }
 
 static void print_result(int error)
@@ -190,6 +203,8 @@ int main(int argc, char **argv)
         return WRONG_USE;
     }
     target = address_of(argv[3], argv[4]);
+    if (strcmp(what, "sink") == 0)
+        sink();
     if (strcmp(what, "connect") == 0)
         return connect_all(atoi(argv[2]));
     if (strcmp(what, "alarm") == 0)
