@@ -59,6 +59,7 @@ all     Xvfb                                    xvfb                        xvfb
 all     xdpyinfo                                x11-utils                   xdpyinfo
 all     tmux                                    tmux                        tmux
 all     logger                                  bsdutils                    logger
+all     /usr/lib/python3.11/test/test_socket.py libpython3.*-testsuite      -
 all     prlimit                                 util-linux                  util-linux-misc
 fuzz    clang                                   clang                       clang
 lint    clang                                   clang                       clang

@@ -2303,11 +2303,32 @@ static struct outcome socket_make(struct request *r)
     return outcome_reply(number);
 }
 
+/* What the kernel answers where there is no such kind of socket, or CAP_NET_RAW is missing. */
+static int socket_error(int domain, int type, int protocol)
+{
+    bool local = domain == AF_UNIX && (protocol == 0 || protocol == AF_UNIX);
+
+    if (domain == AF_PACKET || (domain == AF_INET && type == SOCK_PACKET))
+        return -EPERM;
+    if (domain == AF_NETLINK || domain == AF_UNIX)
+        return local || (domain == AF_NETLINK && type != SOCK_DGRAM && type != SOCK_RAW) ? -ESOCKTNOSUPPORT
+                                                                                         : -EPROTONOSUPPORT;
+    if (domain != AF_INET && domain != AF_INET6)
+        return -EAFNOSUPPORT;
+    if (protocol < 0 || protocol > KERNEL_IPPROTO_MPTCP) /* the last one */
+        return -EINVAL;
+    if (type == SOCK_RAW)
+        return protocol == 0 ? -EPROTONOSUPPORT : -EPERM;
+    return type == SOCK_STREAM || type == SOCK_DGRAM ? -EPROTONOSUPPORT : -ESOCKTNOSUPPORT;
+}
+
 /* A socket or pair that the filter doesn't let be: the kernel's own errno, and what would permit it. */
 static struct outcome call_socket(struct request *r)
 {
     int domain = (int)r->args[0], type = (int)r->args[1] & ~(SOCK_CLOEXEC | SOCK_NONBLOCK), protocol = (int)r->args[2];
     bool ip = domain == AF_INET || domain == AF_INET6, pair = r->number == number_on(NR_socketpair, MACHINE_OURS);
+    bool ordinary = (type == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP)) ||
+                    (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP));
     char subject[64];
     const struct trap *trap = trap_of(r->number, r->args);
 
@@ -2316,31 +2337,25 @@ static struct outcome call_socket(struct request *r)
     bool ping = !pair && call_makes_ping(domain, (int)r->args[1], protocol);
     if (ping || (!pair && call_makes_probe(domain, (int)r->args[1], protocol)))
         return socket_stand_in(r, ping);
-    if (type < 0 || type > SOCK_PACKET)
+    if (type < 0 || type > SOCKET_TYPE_MASK || (type > SOCK_PACKET && domain >= 0 && domain < KERNEL_AF_MAX))
         return outcome_reply(-EINVAL);
-    if (pair && ip)
+    if (pair && ip && ordinary)
         return outcome_reply(-EOPNOTSUPP);
-    if (ip && type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP)) {
+    if (ip && type == SOCK_DGRAM && ordinary) {
         tell_refused(r, "udp", "--net-allow udp://HOST:PORT");
         return outcome_reply(-EACCES);
     }
-    if (ip && type == SOCK_DGRAM && (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)) {
+    if (ip && type == SOCK_DGRAM && protocol == (domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
         tell_refused(r, "icmp", "--net-allow icmp://HOST");
         return outcome_reply(-EACCES);
     }
-    if (domain == AF_UNIX && (type == SOCK_DGRAM || type == SOCK_RAW)) {
+    if (domain == AF_UNIX && (type == SOCK_DGRAM || type == SOCK_RAW) && !policy.traps_sends) {
         tell_refused(r, "unix datagram", "a unix:// or udp:// rule, with which sends are watched");
         return outcome_reply(-EACCES);
     }
     snprintf(subject, sizeof subject, "family %d, type %d, protocol %d", domain, type, protocol);
     tell_refused(r, subject, "");
-    if (ip && (type == SOCK_RAW || type == SOCK_PACKET) && protocol != 0)
-        return outcome_reply(-EPERM);
-    if (domain == AF_PACKET)
-        return outcome_reply(-EPERM);
-    if (ip && type == SOCK_SEQPACKET && protocol == 0)
-        return outcome_reply(-ESOCKTNOSUPPORT);
-    return outcome_reply(ip || domain == AF_NETLINK || domain == AF_UNIX ? -EPROTONOSUPPORT : -EAFNOSUPPORT);
+    return outcome_reply(socket_error(domain, type, protocol));
 }
 
 /* Join a multicast group on behalf: it is decided as a send to the group, whatever the port. */
@@ -2476,7 +2491,7 @@ static struct outcome call_on_others(struct request *r)
 {
     bool priority = r->number == number_on(NR_setpriority, MACHINE_OURS);
     bool by_kind = priority || r->number == number_on(NR_ioprio_set, MACHINE_OURS);
-    int one = priority ? PRIO_PROCESS : IOPRIO_PROCESS;
+    int one = priority ? PRIO_PROCESS : IOPRIO_PROCESS, kind = by_kind ? (int)r->args[0] : one;
     pid_t pid = (pid_t)r->args[by_kind ? 1 : 0];
     struct process_status status = {.leader = r->tid};
 
@@ -2485,8 +2500,11 @@ static struct outcome call_on_others(struct request *r)
     bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && is_inside(pid));
     pid_t led = pid == 0 ? getpgid(status.leader) : -pid; /* a group that a process of ours leads holds no stranger */
     bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && is_inside(led);
-    if ((inside && !(by_kind && (int)r->args[0] != one)) || group)
+    bool nobody = kind < one || kind > one + 2 || (r->call != CALL_SIGNAL && kind == one && pid < 0);
+    if ((inside && kind == one) || group || nobody) /* nobody's the kernel refuses itself */
         return (struct outcome){CONTINUE, 0};
+    if (kind == one && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+        return outcome_reply(-ESRCH);
     tell_refused(r, "another process", "");
     return outcome_reply(-EPERM);
 }

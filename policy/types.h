@@ -52,6 +52,7 @@ enum {
     KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
     BIND_TRIES = 8,            /* at ports that the kernel picked */
     ROUNDS_MAX = 4,            /* of one send, before others have their turn */
+    SOCKET_TYPE_MASK = 15,     /* SOCK_TYPE_MASK */
     CALLS_MAX = 512,           /* above every trapped call's number */
     EVENTS_AT_ONCE = 16,
     CHILDREN_AT_ONCE = 4096,

@@ -31,6 +31,7 @@ enum {
     KERNEL_UDP_SEGMENT = 103,
     KERNEL_TLS_SET_RECORD_TYPE = 1, /* Documentation/networking/tls.rst */
     KERNEL_CLOSE_RANGE_CLOEXEC = 4, /* close_range(2), Linux 5.11 */
+    KERNEL_AF_MAX = 46,           /* include/linux/socket.h */
     KERNEL_IPPROTO_MPTCP = 262,   /* include/uapi/linux/in.h */
     KERNEL_MSG_ZEROCOPY = 0x4000000,
     KERNEL_MSG_FASTOPEN = 0x20000000,

@@ -7,6 +7,10 @@
 #include "native_stream.h"
 #include "native_unix.h"
 
+#include <limits.h>
+#include <sched.h>
+#include <sys/resource.h>
+
 /* ---- what is refused on purpose, so that the list of limits names it ---- */
 
 static void option_zerocopy(void)
@@ -21,6 +25,65 @@ static void flag_fastopen(void)
     struct fixture f = fresh(&tcp4);
 
     step_sendto(f.fd, payload, PAYLOAD_LEN, 0x20000000, f.to);
+}
+
+/* ---- what isn't there natively either ---- */
+
+/* Calls of socket or socketpair that no policy has a say in: all of IP's that make nothing for a user, and what is no
+ * family, type or protocol at all. */
+static void odd_sockets(long number)
+{
+    static const int families[] = {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, 1000, -1},
+                     types[] = {0, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, 11, 75},
+                     protocols[] = {0, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, 300, -1};
+
+    for (size_t f = 0; f < COUNT(families); f++)
+        for (size_t t = 0; t < COUNT(types); t++)
+            for (size_t p = 0; p < COUNT(protocols); p++) {
+                bool ip = families[f] == AF_INET || families[f] == AF_INET6;
+                bool roots = ip && types[t] == SOCK_RAW && protocols[p] > 0; /* outside */
+                bool datagram = types[t] == SOCK_DGRAM || (types[t] == SOCK_RAW && !ip); /* not under every policy */
+                bool sctp = types[t] == SOCK_SEQPACKET && ip; /* where there is its module */
+                int ends[2] = {-1, -1};
+
+                if (roots || datagram || sctp)
+                    continue;
+                long result = RAW(number, families[f], types[t], protocols[p], ends);
+                out_result(result < 0 ? result : 0);
+                if (result >= 0) {
+                    close(number == SYS_socket ? (int)result : ends[0]);
+                    close(ends[1]);
+                }
+            }
+}
+
+static void kinds_of_socket(void)
+{
+    odd_sockets(SYS_socket);
+}
+
+static void kinds_of_pair(void)
+{
+    odd_sockets(SYS_socketpair);
+}
+
+static void processes_of_nobody(void)
+{
+    static const int pids[] = {INT_MAX, -1, INT_MIN};
+    struct sched_param parameters = {0};
+    uint64_t cpus = 1, attributes[7] = {sizeof attributes}, limit[2] = {1, 1};
+
+    for (size_t i = 0; i < COUNT(pids); i++) {
+        out_result(RAW(SYS_sched_setaffinity, pids[i], sizeof cpus, &cpus));
+        out_result(RAW(SYS_sched_setscheduler, pids[i], SCHED_OTHER, &parameters));
+        out_result(RAW(SYS_sched_setparam, pids[i], &parameters));
+        out_result(RAW(SYS_sched_setattr, pids[i], attributes, 0));
+        out_result(RAW(SYS_setpriority, PRIO_PROCESS, pids[i], 1));
+        out_result(RAW(SYS_ioprio_set, 1, pids[i], 2 << 13 | 7));
+        out_result(RAW(SYS_prlimit64, pids[i], RLIMIT_CORE, limit, NULL));
+    }
+    out_result(RAW(SYS_setpriority, 7, 0, 1));
+    out_result(RAW(SYS_ioprio_set, 7, 0, 2 << 13 | 7));
 }
 
 /* The rows. `datagram`: left out where only TCP sockets exist. */
@@ -136,6 +199,9 @@ static const struct single_row {
     {"netlink", "dump-bound", netlink_dump_bound, false},
     {"netlink", "second", netlink_second, false},
     {"netlink", "connected", netlink_connected, false},
+    {"missing", "kinds-of-socket", kinds_of_socket, false},
+    {"missing", "kinds-of-pair", kinds_of_pair, false},
+    {"missing", "processes-of-nobody", processes_of_nobody, false},
     {"limits", "zerocopy-option", option_zerocopy, false},
     {"limits", "fastopen-flag", flag_fastopen, false},
 };
