@@ -3984,7 +3984,7 @@ static int serve(void)
             status = EXIT_OURS; /* can't be: the command is our child */
         ask_send();
         if (made_sockets.n + remap.n_kept > 0 && clock_ms() >= next_sweep) {
-            pintable_sweep(&made_sockets);
+            pintable_sweep(&made_sockets, here.closer.pid);
             remap_sweep(&remap);
             next_sweep = clock_ms() + SWEEP_MS;
         }

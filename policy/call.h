@@ -116,7 +116,8 @@ static void release(int fd, struct socket_kind kind)
 {
     if (fd < 0)
         return;
-    if (kind.domain <= 0 ? pin_kind(fd, &kind) < 0 : socket_is(kind, IPPROTO_TCP) && pin_lingers(fd))
+    bool known = kind.domain > 0 || pin_kind(fd, &kind) == 0;
+    if (!known || (socket_is(kind, IPPROTO_TCP) && pin_lingers(fd)))
         closer_close(&here.closer, fd);
     else
         close(fd);

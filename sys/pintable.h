@@ -105,9 +105,9 @@ static void pintable_look(struct pintable *table, pid_t pid)
     closedir(descriptors);
 }
 
-/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken. What is on its
- * way from one process to another is let go, too. */
-static void pintable_sweep(struct pintable *table)
+/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; `except` (0: none)
+ * shares our own descriptors. What is on its way from one process to another is let go, too. */
+static void pintable_sweep(struct pintable *table, pid_t except)
 {
     DIR *all = opendir(procfs);
 
@@ -118,7 +118,8 @@ static void pintable_sweep(struct pintable *table)
     for (struct dirent *entry; (entry = readdir(all)) != NULL;) {
         uint64_t pid;
 
-        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &pid) == 0 && process_descends((pid_t)pid, getpid()))
+        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &pid) == 0 && (pid_t)pid != except &&
+            process_descends((pid_t)pid, getpid()))
             pintable_look(table, (pid_t)pid);
     }
     closedir(all);
