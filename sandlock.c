@@ -4865,6 +4865,23 @@ static void main_prepare_remap(void)
     remap.closer = &here.closer;
 }
 
+/* Rules that only deny leave the rest open: one without a scheme leaves UDP, which is easily overlooked. Said once. */
+static void main_warn_of_udp(void)
+{
+    if (policy.any[LIST_ALLOW] || settings.quiet || policy.sets[LIST_DENY][PROTOCOL_UDP][0].n_nodes > 0 ||
+        policy.sets[LIST_DENY][PROTOCOL_UDP][1].n_nodes > 0)
+        return;
+    for (size_t i = 0; i < policy.n_texts; i++) {
+        struct slice text = policy.texts[i].text;
+
+        if (policy.texts[i].list == LIST_DENY && memmem(text.p, text.len, "://", 3) == NULL) {
+            say("--net-deny '%.*s' denies TCP alone, UDP stays open: any://%.*s would deny both", (int)text.len, text.p,
+                (int)text.len, text.p);
+            return;
+        }
+    }
+}
+
 static int run_command(char **argv)
 {
     static const int caught[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH,
@@ -4879,6 +4896,7 @@ static int run_command(char **argv)
     if (argv[0] == NULL)
         die("run: no command; sandlock run [OPTION...] -- CMD [ARG...] would be right");
     features_demand(&features);
+    main_warn_of_udp();
     main_check_stdio();
     main_close_on_exec();
     server_start(argv);
