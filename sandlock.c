@@ -391,6 +391,26 @@ static bool unix_target_controls(const struct unix_target *target)
     return controls;
 }
 
+/* Does a -w cover it, by the path that it has now and by the one that it was bound by? Who may write there may ask who
+ * listens there, too. */
+static bool files_grant_unix(const struct unix_target *target)
+{
+    const struct file_rules *files = &settings.file_rules;
+
+    if (target->name[0] != '/' || target->bound[0] == 0 || !path_is_plain(target->bound))
+        return false;
+    for (size_t i = 0; i < files->n; i++) {
+        const char *path = files->rules[i].path;
+        size_t len = strlen(path);
+
+        if (files->rules[i].gives == UINT64_MAX && path_is_beneath(target->name, path) &&
+            path_is_beneath(target->bound, path) && file_rules_taken(files, target->name, false, len) == 0 &&
+            file_rules_taken(files, target->bound, false, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A unix socket: what the sandbox bound is inside; anything else takes a rule. What controls a sandbox never counts. */
 static struct decision decide_unix(const struct unix_target *target)
 {
@@ -426,6 +446,8 @@ static struct decision decide_unix(const struct unix_target *target)
             decision.verdict = VERDICT_ALLOW;
             decision.rule = policy.unix_rules[i].tag;
         }
+    if (decision.verdict == VERDICT_DENY && files_grant_unix(target))
+        decision.verdict = VERDICT_ALLOW;
     if (decision.verdict == VERDICT_DENY && target->holder == HELD_BY_NOBODY)
         decision.error = ECONNREFUSED; /* as anybody would be */
     return decision;

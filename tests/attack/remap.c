@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-enum { SOCKETS = 12, ENOUGH = 5, PATIENCE = 25, WAIT_MS = 10000, SWEPT_MS = 1500, RETRANSMIT_MS = 3500 };
+enum { SOCKETS = 12, ENOUGH = 1, PATIENCE = 25, WAIT_MS = 10000, SWEPT_MS = 1500, RETRANSMIT_MS = 3500 };
 
 static struct taking *taking;
 static bool alone; /* without a sandbox */
