@@ -540,13 +540,6 @@ static bool is_undecided(const struct destination *to, struct decision decision)
 
 /* ---- telling what was decided ---- */
 
-static const char *scheme_of(enum protocol protocol)
-{
-    static const char *const schemes[PROTOCOLS] = {"", "udp://", "icmp://"};
-
-    return schemes[protocol];
-}
-
 static void event_name_rule(struct event *event, int64_t rule)
 {
     if (rule == RULE_ASKED)
@@ -2419,7 +2412,7 @@ static struct outcome call_join(struct request *r)
 /* SO_REUSEADDR under --port-remap: it stays off while something is on its way to the socket. */
 static struct outcome call_reuse(struct request *r)
 {
-    int value, result = parse_pin(r);
+    int value = 0, result = parse_pin(r);
 
     if (result == 0)
         result = pin_kind(r->pin, &r->kind);
@@ -4032,7 +4025,7 @@ static int serve(void)
 
 /* One rule's target with one range of ports; lines are made of those that are alike. */
 struct learned_piece {
-    enum { PIECE_NAME, PIECE_ADDRESS, PIECE_UNIX, PIECE_BIND } kind;
+    enum piece_kind { PIECE_NAME, PIECE_ADDRESS, PIECE_UNIX, PIECE_BIND } kind;
     enum protocol protocol;
     char *target; /* owned; empty: every address */
     uint32_t first, last; /* ports; all of them where it begins with 0 */
@@ -4042,7 +4035,7 @@ struct learned_piece {
 static struct learned_piece *learned_pieces;
 static size_t n_pieces, piece_room;
 
-static void piece_add(int kind, const struct learned *note, const char *target)
+static void piece_add(enum piece_kind kind, const struct learned *note, const char *target)
 {
     if (n_pieces == piece_room)
         learned_pieces = grow(learned_pieces, &piece_room, sizeof *learned_pieces);

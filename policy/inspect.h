@@ -315,7 +315,7 @@ static void inspected_print_box(const char *option, const struct ip_box *box)
     if (!all && box->ports.first == box->ports.last)
         snprintf(ports, sizeof ports, ":%u", box->ports.first);
     else if (!all)
-        snprintf(ports, sizeof ports, ":%u-%u", box->ports.first > 0 ? box->ports.first : 1, box->ports.last);
+        snprintf(ports, sizeof ports, ":%u-%u", box->ports.first > 0 ? box->ports.first : 1u, box->ports.last);
     printf("%s %s%s%s%s%s%s", option, scheme_of((enum protocol)box->kind), brackets ? "[" : "", addr, len,
            brackets ? "]" : "", ports);
     inspected_print_note(&inspected.rules[box->tag], false);

@@ -81,6 +81,14 @@ enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };
 
 static const char *const protocol_names[PROTOCOLS] = {"tcp", "udp", "icmp"};
 
+/* As a rule has it. */
+static const char *scheme_of(enum protocol protocol)
+{
+    static const char *const schemes[PROTOCOLS] = {"", "udp://", "icmp://"};
+
+    return schemes[protocol];
+}
+
 enum rule_list { LIST_ALLOW, LIST_DENY, LIST_BIND, LIST_BIND_DENY, LIST_HTTP, LIST_HTTP_DENY, LISTS };
 
 static const char *list_options[LISTS] = {"--net-allow",     "--net-deny",   "--net-allow-bind",
