@@ -1468,7 +1468,7 @@ static int bind_alone(struct request *r, uint16_t at)
 static int bind_elsewhere(struct request *r)
 {
     bool tcp = r->kind.protocol == IPPROTO_TCP;
-    int result = -EADDRINUSE, v6only = r->kind.domain == AF_INET6 && !r->to.dual;
+    int result = -EADDRINUSE, v6only = r->to.addr.version == 6 && !r->to.dual; /* IPv4 in IPv6 takes neither */
 
     for (unsigned tries = 0; tries < BIND_TRIES && result == -EADDRINUSE; tries++) {
         int scout = sys_result(socket(r->kind.domain, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
