@@ -214,7 +214,8 @@ fresh() {
 flags_of() {
     case $1 in
     tests/fuzz/*) echo -Wno-unused-function -Wno-missing-prototypes -DREPLAY ;;
-    sys/* | policy/* | tests/*) echo -Wno-unused-function -Wno-unused-variable ;;
+    policy/*) echo -Wno-unused-function -Wno-unused-variable ;; # what it keeps, the program uses
+    sys/* | tests/*) echo -Wno-unused-function ;;
     esac
 }
 

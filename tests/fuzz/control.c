@@ -70,23 +70,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#ifdef REPLAY
-int main(int argc, char **argv)
-{
-    static uint8_t bytes[1 << 20];
-
-    for (int i = 1; i < argc; i++) {
-        FILE *file = fopen(argv[i], "rb");
-
-        if (file == NULL)
-            die("cannot read %s", argv[i]);
-        size_t len = fread(bytes, 1, sizeof bytes, file);
-        fclose(file);
-        uint8_t *flush = malloc(len ? len : 1);
-        memcpy(flush, bytes, len);
-        LLVMFuzzerTestOneInput(flush, len);
-        free(flush);
-    }
-    return 0;
-}
-#endif
+#include "replay.h"

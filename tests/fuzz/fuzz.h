@@ -218,27 +218,4 @@ static __attribute__((unused)) void fuzz_bytes(struct fuzz_input *in, void *to, 
     in->left -= n;
 }
 
-#ifdef REPLAY
-#define FUZZ_REPLAY                                                                                                    \
-    int main(int argc, char **argv)                                                                                    \
-    {                                                                                                                  \
-        static uint8_t bytes[1 << 20];                                                                                 \
-                                                                                                                       \
-        for (int i = 1; i < argc; i++) {                                                                               \
-            FILE *file = fopen(argv[i], "rb");                                                                         \
-                                                                                                                       \
-            if (file == NULL) {                                                                                        \
-                perror(argv[i]);                                                                                       \
-                return 1;                                                                                              \
-            }                                                                                                          \
-            size_t len = fread(bytes, 1, sizeof bytes, file);                                                          \
-            fclose(file);                                                                                              \
-            LLVMFuzzerTestOneInput(bytes, len);                                                                        \
-        }                                                                                                              \
-        return 0;                                                                                                      \
-    }
-#else
-#define FUZZ_REPLAY
-#endif
-
 #endif

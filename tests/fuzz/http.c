@@ -3,7 +3,6 @@
  *
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/http.c -o fuzz-http && ./fuzz-http tests/fuzz/corpus/http
  *   cc -DREPLAY tests/fuzz/http.c -o replay-http && ./replay-http tests/fuzz/corpus/http/(all of them) */
-#include "../../sys/hosts.h"
 #include "../../sys/http.h"
 #include "../../sys/urlpath.h"
 
@@ -109,17 +108,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#ifdef REPLAY
-int main(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        struct growing text = {0};
-
-        if (hosts_load(&text, NULL, argv[i]) < 0)
-            die("cannot read %s", argv[i]);
-        LLVMFuzzerTestOneInput((const uint8_t *)text.p, text.len);
-        free(text.p);
-    }
-    return 0;
-}
-#endif
+#include "replay.h"

@@ -486,4 +486,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-FUZZ_REPLAY
+#include "replay.h"

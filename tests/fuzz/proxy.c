@@ -5,7 +5,6 @@
  *
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/proxy.c -o fuzz-proxy && ./fuzz-proxy tests/fuzz/corpus/proxy
  *   cc -DREPLAY tests/fuzz/proxy.c -o replay-proxy && ./replay-proxy tests/fuzz/corpus/proxy/(all of them) */
-#include "../../sys/hosts.h"
 #include "../../sys/proxy.h"
 
 #include <assert.h>
@@ -123,17 +122,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#ifdef REPLAY
-int main(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        struct growing text = {0};
-
-        if (hosts_load(&text, NULL, argv[i]) < 0)
-            die("cannot read %s", argv[i]);
-        LLVMFuzzerTestOneInput((const uint8_t *)text.p, text.len);
-        free(text.p);
-    }
-    return 0;
-}
-#endif
+#include "replay.h"

@@ -90,20 +90,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#ifdef REPLAY
-int main(int argc, char **argv)
-{
-    static uint8_t bytes[1 << 17];
-
-    for (int i = 1; i < argc; i++) {
-        FILE *file = fopen(argv[i], "rb");
-
-        if (file == NULL)
-            die("cannot open %s: %s", argv[i], strerror(errno));
-        size_t len = fread(bytes, 1, sizeof bytes, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(bytes, len);
-    }
-    return 0;
-}
-#endif
+#include "replay.h"
