@@ -1,53 +1,93 @@
-/* holder.h - which descendant of ours has a socket open, and as which descriptor (proc(5)) */
+/* holder.h - which sockets the descendants of ours have open, by inode, and as which descriptors (proc(5)) */
 #ifndef HOLDER_H
 #define HOLDER_H
 
-#include "pintable.h"
 #include "process.h"
+#include "procfs.h"
 
-/* The descriptor of a process that is the socket of this inode; -ENOENT: none is. */
-static int holder_look(pid_t pid, uint64_t inode)
+#include <dirent.h>
+
+/* The inode of the socket that /proc calls "socket:[N]"; 0: it is none; -errno: -ENOENT when it isn't open. */
+static int64_t holder_inode_at(int directory, const char *name)
 {
-    char path[40];
-    int found = -ENOENT;
+    char link[64];
+    uint64_t inode;
+    ssize_t n = readlinkat(directory, name, link, sizeof link - 1);
 
-    snprintf(path, sizeof path, "/proc/%d/fd", pid);
-    DIR *descriptors = opendir(path);
-    if (descriptors == NULL)
-        return -ENOENT;
-    for (struct dirent *entry; found < 0 && (entry = readdir(descriptors)) != NULL;) {
-        uint64_t fd;
-
-        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &fd) == 0 &&
-            pintable_inode_at(dirfd(descriptors), entry->d_name) == (int64_t)inode)
-            found = (int)fd;
-    }
-    closedir(descriptors);
-    return found;
+    if (n < 0)
+        return -errno;
+    link[n] = 0;
+    if (strncmp(link, "socket:[", 8) != 0 || link[n - 1] != ']')
+        return 0;
+    return parse_uint((struct slice){link + 8, (size_t)n - 9}, INT64_MAX, &inode) < 0 ? 0 : (int64_t)inode;
 }
 
-/* Look through all descendants but `except` (0: none), which shares our own descriptors: takes as long as there are
- * processes and descriptors. 0 with *pid and *fd; -ENOENT: nobody has it, or there is no /proc. */
-static int holder_find(uint64_t inode, pid_t except, pid_t *pid, int *fd)
+static bool holder_look(pid_t pid, bool (*found)(pid_t pid, int fd, uint64_t inode, void *context), void *context)
 {
-    DIR *all = opendir("/proc");
-    int found = -ENOENT;
+    char path[40];
+    bool done = false;
+
+    snprintf(path, sizeof path, "%s/%d/fd", procfs, pid);
+    DIR *descriptors = opendir(path);
+    if (descriptors == NULL)
+        return false;
+    for (struct dirent *entry; !done && (entry = readdir(descriptors)) != NULL;) {
+        int64_t inode = holder_inode_at(dirfd(descriptors), entry->d_name);
+        uint64_t fd;
+
+        done = inode > 0 && parse_uint(slice_of(entry->d_name), INT32_MAX, &fd) == 0 &&
+               found(pid, (int)fd, (uint64_t)inode, context);
+    }
+    closedir(descriptors);
+    return done;
+}
+
+/* Tell `found` of the sockets of all descendants but `except` (0: none), which shares our own descriptors, until it is
+ * true: takes as long as there are processes and descriptors. 0, or -errno without /proc. */
+static int holder_each(pid_t except, bool (*found)(pid_t pid, int fd, uint64_t inode, void *context), void *context)
+{
+    DIR *all = opendir(procfs);
+    bool done = false;
 
     if (all == NULL)
-        return -ENOENT;
-    for (struct dirent *entry; found < 0 && (entry = readdir(all)) != NULL;) {
-        uint64_t number;
+        return -errno;
+    for (struct dirent *entry; !done && (entry = readdir(all)) != NULL;) {
+        uint64_t pid;
 
-        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &number) < 0 || (pid_t)number == except ||
-            !process_descends((pid_t)number, getpid()))
-            continue;
-        found = holder_look((pid_t)number, inode);
-        *pid = (pid_t)number;
+        done = parse_uint(slice_of(entry->d_name), INT32_MAX, &pid) == 0 && (pid_t)pid != except &&
+               process_descends((pid_t)pid, getpid()) && holder_look((pid_t)pid, found, context);
     }
     closedir(all);
-    if (found < 0)
+    return 0;
+}
+
+/* Who is looked for. */
+struct holder {
+    uint64_t inode;
+    pid_t pid; /* 0: nobody has it */
+    int fd;
+};
+
+static bool holder_is(pid_t pid, int fd, uint64_t inode, void *context)
+{
+    struct holder *holder = context;
+
+    if (inode != holder->inode)
+        return false;
+    holder->pid = pid;
+    holder->fd = fd;
+    return true;
+}
+
+/* Who has this socket open? 0 with *pid and *fd; -ENOENT: nobody has it, or there is no /proc. */
+static int holder_find(uint64_t inode, pid_t except, pid_t *pid, int *fd)
+{
+    struct holder holder = {inode, 0, -1};
+
+    if (holder_each(except, holder_is, &holder) < 0 || holder.pid == 0)
         return -ENOENT;
-    *fd = found;
+    *pid = holder.pid;
+    *fd = holder.fd;
     return 0;
 }
 

@@ -2,11 +2,10 @@
 #ifndef PINTABLE_H
 #define PINTABLE_H
 
+#include "holder.h"
 #include "kernel.h"
-#include "process.h"
 #include "procfs.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 
 enum { PINTABLE_MAX = 4096 };
@@ -19,21 +18,6 @@ struct pintable {
     } entries[PINTABLE_MAX];
     size_t n;
 };
-
-/* The inode of the socket that /proc calls "socket:[N]"; 0: it is none; -errno: -ENOENT when it isn't open. */
-static int64_t pintable_inode_at(int directory, const char *name)
-{
-    char link[64];
-    uint64_t inode;
-    ssize_t n = readlinkat(directory, name, link, sizeof link - 1);
-
-    if (n < 0)
-        return -errno;
-    link[n] = 0;
-    if (strncmp(link, "socket:[", 8) != 0 || link[n - 1] != ']')
-        return 0;
-    return parse_uint((struct slice){link + 8, (size_t)n - 9}, INT64_MAX, &inode) < 0 ? 0 : (int64_t)inode;
-}
 
 static struct pintable_entry *pintable_find(struct pintable *table, uint64_t inode)
 {
@@ -79,50 +63,32 @@ static int pintable_take(struct pintable *table, pid_t tid, int fd)
     char name[40];
 
     snprintf(name, sizeof name, "%s/%d/fd/%d", procfs, tid, fd);
-    int64_t inode = pintable_inode_at(AT_FDCWD, name);
+    int64_t inode = holder_inode_at(AT_FDCWD, name);
     if (inode <= 0)
         return inode == -ENOENT ? -EBADF : inode == 0 ? -ENOTSOCK : (int)inode;
     struct pintable_entry *entry = pintable_find(table, (uint64_t)inode);
     return entry == NULL ? -EACCES : sys_result(fcntl(entry->fd, F_DUPFD_CLOEXEC, 0));
 }
 
-/* Note which sockets of the table a process still has open. */
-static void pintable_look(struct pintable *table, pid_t pid)
+static bool pintable_mark(pid_t pid, int fd, uint64_t inode, void *table)
 {
-    char path[40];
+    struct pintable_entry *found = pintable_find(table, inode);
 
-    snprintf(path, sizeof path, "%s/%d/fd", procfs, pid);
-    DIR *descriptors = opendir(path);
-    if (descriptors == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(descriptors)) != NULL;) {
-        int64_t inode = pintable_inode_at(dirfd(descriptors), entry->d_name);
-        struct pintable_entry *found = inode > 0 ? pintable_find(table, (uint64_t)inode) : NULL;
-
-        if (found != NULL)
-            found->seen = true;
-    }
-    closedir(descriptors);
+    (void)pid;
+    (void)fd;
+    if (found != NULL)
+        found->seen = true;
+    return false;
 }
 
 /* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; `except` (0: none)
  * shares our own descriptors. What is on its way from one process to another is let go, too. */
 static void pintable_sweep(struct pintable *table, pid_t except)
 {
-    DIR *all = opendir(procfs);
-
-    if (all == NULL)
-        return;
     for (size_t i = 0; i < table->n; i++)
         table->entries[i].seen = false;
-    for (struct dirent *entry; (entry = readdir(all)) != NULL;) {
-        uint64_t pid;
-
-        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &pid) == 0 && (pid_t)pid != except &&
-            process_descends((pid_t)pid, getpid()))
-            pintable_look(table, (pid_t)pid);
-    }
-    closedir(all);
+    if (holder_each(except, pintable_mark, table) < 0)
+        return;
     for (size_t i = table->n; i-- > 0;)
         if (!table->entries[i].seen)
             pintable_remove(table, &table->entries[i]);
