@@ -96,6 +96,14 @@ static int parse_pin(struct request *r)
     return r->pin < 0 ? r->pin : 0;
 }
 
+/* Pin argument 0, and ask which kind of socket it is. 0; -ENOTSOCK; other -errno. */
+static int parse_socket(struct request *r)
+{
+    int result = parse_pin(r);
+
+    return result < 0 ? result : pin_kind(r->pin, &r->kind);
+}
+
 static enum protocol kind_protocol(struct socket_kind kind)
 {
     switch (kind.protocol) {
@@ -2038,7 +2046,7 @@ static struct outcome call_name(struct request *r)
     union address name;
     socklen_t len = sizeof name;
 
-    if (parse_pin(r) < 0 || pin_kind(r->pin, &r->kind) < 0 ||
+    if (parse_socket(r) < 0 ||
         (!socket_is(r->kind, IPPROTO_TCP) && !socket_is(r->kind, IPPROTO_UDP)) ||
         (peer ? getpeername(r->pin, &name.any, &len) : getsockname(r->pin, &name.any, &len)) < 0)
         return (struct outcome){CONTINUE, 0};
@@ -2212,10 +2220,8 @@ static struct outcome call_bind(struct request *r)
 /* listen: what is bound is what is judged; without a bind the kernel picks a port, as for port 0. */
 static struct outcome call_listen(struct request *r)
 {
-    int result = parse_pin(r);
+    int result = parse_socket(r);
 
-    if (result == 0)
-        result = pin_kind(r->pin, &r->kind);
     if (result < 0)
         return outcome_reply(result);
     if (!notify_valid(here.listener, r->id))
@@ -2264,9 +2270,8 @@ static struct outcome call_write(struct request *r)
     uint8_t bytes[SEEN_SENDS_MAX];
     char path[40], link[PATH_MAX];
 
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", r->tid, (int)r->args[0]);
-    if (childpath_readlink(path, link) < 0 || strncmp(link, "socket:", 7) != 0 || parse_pin(r) < 0 ||
-        pin_kind(r->pin, &r->kind) < 0)
+    snprintf(path, sizeof path, "%s/%d/fd/%d", procfs, r->tid, (int)r->args[0]);
+    if (childpath_readlink(path, link) < 0 || strncmp(link, "socket:", 7) != 0 || parse_socket(r) < 0)
         return (struct outcome){CONTINUE, 0};
     if (r->number == number_on(NR_write, MACHINE_OURS)) {
         vector[0] = (struct iovec){(void *)(uintptr_t)r->args[1], r->args[2]};
@@ -2284,10 +2289,8 @@ static struct outcome call_send(struct request *r)
     if (r->call != CALL_SENDTO && send_flags(r) & (int)KERNEL_MSG_CMSG_COMPAT)
         return outcome_reply(-EINVAL);
     if (!r->was_pending) {
-        int result = parse_pin(r);
+        int result = parse_socket(r);
 
-        if (result == 0)
-            result = pin_kind(r->pin, &r->kind);
         if (result < 0)
             return outcome_reply(result);
         if (!socket_is_ip(r->kind) && call_continues(r))
@@ -2379,10 +2382,8 @@ static struct outcome call_join(struct request *r)
     uint8_t value[512] = {0};
     int level = (int)r->args[1], option = (int)r->args[2];
     int64_t len = (int32_t)r->args[4];
-    int result = parse_pin(r);
+    int result = parse_socket(r);
 
-    if (result == 0)
-        result = pin_kind(r->pin, &r->kind);
     if (result == 0 && len < 0)
         result = -EINVAL;
     len = len < (int64_t)sizeof value ? len : (int64_t)sizeof value;
@@ -2412,10 +2413,8 @@ static struct outcome call_join(struct request *r)
 /* SO_REUSEADDR under --port-remap: it stays off while something is on its way to the socket. */
 static struct outcome call_reuse(struct request *r)
 {
-    int value = 0, result = parse_pin(r);
+    int value = 0, result = parse_socket(r);
 
-    if (result == 0)
-        result = pin_kind(r->pin, &r->kind);
     if (result == 0)
         result = (int32_t)r->args[4] < (int32_t)sizeof value ? -EINVAL
                                                             : child_read(r->tid, r->args[3], &value, sizeof value);
