@@ -13,6 +13,7 @@
 #include "../sys/pintable.h"
 #include "../sys/proxyconn.h"
 #include "../sys/unixdiag.h"
+#include "../sys/unixtarget.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -121,6 +122,32 @@ static void release(int fd, struct socket_kind kind)
         closer_close(&here.closer, fd);
     else
         close(fd);
+}
+
+/* What names a unix socket is handled alone: one at a time. (That it has no file is said when we begin to serve: a
+ * first value would put all of it into the program's file.) */
+static struct unix_target unix_target;
+
+/* The sockets that the sandbox bound. A bind is always trapped. */
+static struct unix_own unix_own;
+
+static bool is_send(enum call call)
+{
+    return call == CALL_SENDTO || call == CALL_SENDMSG || call == CALL_SENDMMSG;
+}
+
+static enum protocol kind_protocol(struct socket_kind kind)
+{
+    switch (kind.protocol) {
+    case IPPROTO_TCP:
+        return PROTOCOL_TCP;
+    case IPPROTO_UDP:
+        return PROTOCOL_UDP;
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+        return PROTOCOL_ICMP;
+    }
+    return PROTOCOLS;
 }
 
 #endif
