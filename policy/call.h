@@ -6,9 +6,11 @@
 #include "traps.h"
 #include "../sys/addr.h"
 #include "../sys/closer.h"
+#include "../sys/creds.h"
 #include "../sys/growing.h"
 #include "../sys/helper.h"
 #include "../sys/hold.h"
+#include "../sys/notify.h"
 #include "../sys/pin.h"
 #include "../sys/pintable.h"
 #include "../sys/proxyconn.h"
@@ -148,6 +150,21 @@ static enum protocol kind_protocol(struct socket_kind kind)
         return PROTOCOL_ICMP;
     }
     return PROTOCOLS;
+}
+
+/* Are the caller's own user and groups to be seen, and its capabilities to count? Where we are root, on sockets that
+ * carry credentials. */
+static bool caller_counts(const struct request *r)
+{
+    return !socket_is_ip(r->kind) && geteuid() == 0;
+}
+
+/* Take the caller's user, groups and capabilities, until creds_restore(ours, theirs). 0 or -errno. */
+static int caller_enter(const struct request *r, struct creds *ours, struct creds *theirs)
+{
+    if (creds_read(getpid(), ours) < 0 || creds_read(r->tid, theirs) < 0 || !notify_valid(here.listener, r->id))
+        return -EACCES;
+    return creds_take(ours, theirs);
 }
 
 #endif

@@ -86,4 +86,45 @@ static bool unix_rule_denies(const struct unix_rule *rule, const struct unix_tar
            unix_rule_covers_as(rule, rule->text, target->leads, strlen(target->leads));
 }
 
+/* Our own control socket, and the directories where such sockets are, without symbolic links; NULL: there is none. */
+static struct {
+    dev_t device;
+    ino_t inode; /* 0: there is none */
+    char *directories[2];
+} control_place;
+
+/* Is this a sandbox's control socket, ours above all? By any name that it has. */
+static bool unix_target_controls(const struct unix_target *target)
+{
+    bool controls = control_place.inode != 0 && target->file >= 0 && target->inode == control_place.inode &&
+                    target->device == control_place.device;
+
+    for (size_t i = 0; i < ARRAY_LEN(control_place.directories); i++)
+        if (control_place.directories[i] != NULL)
+            controls = controls || path_is_beneath(target->name, control_place.directories[i]) ||
+                       path_is_beneath(target->bound, control_place.directories[i]) ||
+                       path_is_beneath(target->leads, control_place.directories[i]);
+    return controls;
+}
+
+/* Does a -w cover it, by the path that it has now and by the one that it was bound by? Who may write there may ask who
+ * listens there, too. */
+static bool files_grant_unix(const struct unix_target *target)
+{
+    const struct file_rules *files = &settings.file_rules;
+
+    if (target->name[0] != '/' || target->bound[0] == 0 || !path_is_plain(target->bound))
+        return false;
+    for (size_t i = 0; i < files->n; i++) {
+        const char *path = files->rules[i].path;
+        size_t len = strlen(path);
+
+        if (files->rules[i].gives == UINT64_MAX && path_is_beneath(target->name, path) &&
+            path_is_beneath(target->bound, path) && file_rules_taken(files, target->name, false, len) == 0 &&
+            file_rules_taken(files, target->bound, false, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 #endif
