@@ -5,11 +5,13 @@
 #include "types.h"
 #include "call.h"
 #include "events.h"
+#include "httpjudge.h"
 #include "learn.h"
 #include "live.h"
 #include "rules.h"
 #include "traps.h"
 #include "../sys/addr.h"
+#include "../sys/proxychannel.h"
 
 static void event_name_rule(struct event *event, int64_t rule)
 {
@@ -100,6 +102,42 @@ static void tell_refused(const struct request *r, const char *subject, const cha
     event_tell(&event, r->tid);
     if (policy.undecided == UNDECIDED_LEARNED)
         learn_refused(r, subject, allow);
+}
+
+/* What the proxy refused, or let pass. */
+static void proxy_report(const struct proxy_message *m)
+{
+    struct event event = {.operation = m->protocol == PROXY_TLS ? "tls" : "http", .port = m->port,
+                          .verdict = m->denied ? VERDICT_DENY : VERDICT_ALLOW};
+    char at[IP_ENDPOINT_MAX];
+
+    ip_endpoint_format(at, sizeof at, m->addr, m->port);
+    ip_addr_format(event.address, sizeof event.address, m->addr);
+    snprintf(event.protocol, sizeof event.protocol, "%s", event.operation);
+    memcpy(event.method, m->method, sizeof event.method);
+    memcpy(event.host, m->host, sizeof event.host);
+    memcpy(event.path, m->path, sizeof event.path);
+    if (m->rule >= 0 && (uint64_t)m->rule < policy.n_texts)
+        event_name_rule(&event, m->rule);
+    switch ((enum http_reason)m->result) {
+    case REASON_MALFORMED:
+        snprintf(event.subject, sizeof event.subject, "to %s, which is malformed", at);
+        break;
+    case REASON_NAMELESS:
+        snprintf(event.subject, sizeof event.subject, "to %s, which names no server", at);
+        break;
+    case REASON_FOREIGN:
+        snprintf(event.subject, sizeof event.subject, "%s%s%.50s%.40s, which isn't %s", m->method,
+                 m->method[0] ? " " : "", m->host, m->path, at);
+        break;
+    case REASON_RULES:
+        snprintf(event.subject, sizeof event.subject, "%s%s%.70s%.80s", m->method, m->method[0] ? " " : "", m->host,
+                 m->path);
+        if (m->denied && m->rule < 0)
+            http_format_rule(event.allow, sizeof event.allow, m);
+        break;
+    }
+    event_tell(&event, m->tid);
 }
 
 #endif

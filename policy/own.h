@@ -1,0 +1,73 @@
+/* own.h - our own limits: the descriptors, calls and capabilities that serving takes */
+#ifndef POLICY_OWN_H
+#define POLICY_OWN_H
+
+#include "types.h"
+#include "call.h"
+#include "traps.h"
+#include "../sys/base.h"
+#include "../sys/bpf.h"
+#include "../sys/caps.h"
+#include "../sys/kernel.h"
+
+#include <linux/filter.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+/* All that the supervisor calls once it serves; anything else is EPERM, so that nobody who got hold of it can execute a
+ * program, mount, trace or load anything. */
+#define OWN_CALLS(X)                                                                                                   \
+    X(accept4) X(access) X(bind) X(brk) X(capget) X(capset) X(clock_gettime) X(clock_nanosleep) X(clone) X(close)      \
+    X(connect) X(epoll_ctl) X(epoll_pwait) X(epoll_wait) X(exit) X(exit_group) X(faccessat) X(faccessat2) X(fcntl)     \
+    X(fstat) X(fstatfs) X(ftruncate) X(futex) X(getdents64) X(getegid) X(geteuid) X(getgid) X(getpeername)             \
+    X(getpgid) X(getpid) X(getppid) X(getrandom) X(getsid) X(getsockname) X(getsockopt) X(gettid) X(getuid) X(ioctl)   \
+    X(kill) X(listen) X(lseek) X(madvise) X(memfd_create) X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep)         \
+    X(newfstatat) X(open) X(openat) X(openat2) X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll)      \
+    X(ppoll) X(prctl) X(pread64) X(process_vm_readv) X(process_vm_writev) X(pwrite64) X(pwritev2) X(read)              \
+    X(readlink) X(readlinkat) X(readv) X(reboot) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction)             \
+    X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setresgid)    \
+    X(setresuid) X(setsockopt) X(socket) X(stat) X(sync) X(tgkill) X(tkill) X(unlinkat) X(wait4) X(write) X(writev)
+
+#define OWN_NUMBER(name) NR_##name,
+#define OWN_NAME(name) " " #name
+
+static const enum syscall_number own_calls[] = {OWN_CALLS(OWN_NUMBER)};
+
+/* Descriptors for ten thousand waiting calls, where the hard limit has them; the command's own limit stays. */
+static void own_raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < OUR_DESCRIPTORS ? limit.rlim_max : OUR_DESCRIPTORS;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int own_assemble(struct bpf_program *program, enum machine machine)
+{
+    struct bpf_row rows[ARRAY_LEN(own_calls)];
+
+    for (size_t i = 0; i < ARRAY_LEN(own_calls); i++)
+        rows[i] = (struct bpf_row){number_on(own_calls[i], machine), SECCOMP_RET_ALLOW, {{0}}};
+    return bpf_assemble(program, machine, rows, ARRAY_LEN(own_calls), FAILS(EPERM));
+}
+
+/* From here on we hold only the capabilities and calls that serving takes. */
+static void own_confine(void)
+{
+    static struct bpf_program filter;
+    uint64_t caps = OUR_CAPS | (here.powers_off ? CAPS_BIT(CAP_SYS_BOOT) : 0);
+
+    if (caps_limit(DEFAULT_CAPS | settings.kept_caps | caps, caps) < 0)
+        die("cannot give up capabilities: %s", strerror(errno));
+    if (own_assemble(&filter, MACHINE_OURS) < 0)
+        die("cannot assemble our own filter: it is too long");
+    struct sock_fprog program = {(unsigned short)filter.len, filter.code};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    int result = sys_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+    if (result < 0)
+        die("cannot install our own filter: %s", strerror(-result));
+}
+
+#endif
