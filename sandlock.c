@@ -3,7 +3,6 @@
  * Read downward one call's way: parse, decide, execute, reply; then serve (the loop), confine (the child's side) and
  * main. policy/ holds what is decided by: types, rules, options, traps, live changes, in the order in which they are
  * included here. sys/ holds the mechanism and knows nothing of rules. */
-#define SANDLOCK_VERSION "0.1"
 #define INIT_POLICY "/etc/sandlock.policy" /* of a first process without arguments */
 
 #include "policy/types.h"
@@ -22,10 +21,13 @@
 #include "policy/seen.h"
 #include "policy/learn.h"
 #include "policy/tell.h"
+#include "policy/ask.h"
 #include "policy/bind.h"
 #include "policy/hostsfile.h"
 #include "policy/answers.h"
 #include "policy/control.h"
+#include "policy/learnfile.h"
+#include "policy/offers.h"
 #include "sys/addr.h"
 #include "sys/asker.h"
 #include "sys/base.h"
@@ -525,71 +527,6 @@ static void look_at_send(const struct request *r, const struct destination *to, 
         learn_question(r, &peer, question.type, seen);
 }
 
-/* ---- what no rule decides: it is asked about, where there is somebody to be asked ---- */
-
-static const char *const answer_words[ANSWERS] = {"", "allow", "deny", "always", "never"};
-
-static struct asker asker;
-static struct coprocess ask_helper = {-1, 0};
-
-/* Answers for the rest of the run, by hash; kind 0 is a free place. */
-static struct remembered {
-    struct subject subject;
-    bool allowed;
-} remembered[2 * REMEMBERED_MAX];
-static size_t n_remembered;
-
-static struct subject subject_of(const struct destination *to, bool binds)
-{
-    struct subject subject;
-
-    memset(&subject, 0, sizeof subject); /* padding, too: it is compared whole */
-    subject.kind = to->kind;
-    subject.binds = binds;
-    if (to->kind == DESTINATION_UNIX) {
-        subject.device = unix_target.file < 0 ? 0 : unix_target.device;
-        subject.inode = unix_target.file < 0 ? 0 : unix_target.inode;
-        snprintf(subject.name, sizeof subject.name, "%.*s", UNIXDIAG_NAME_MAX, unix_target.name);
-    } else {
-        subject.protocol = to->protocol;
-        subject.hi = to->addr.hi;
-        subject.lo = to->addr.lo;
-        subject.version = to->addr.version;
-        subject.port = to->port;
-    }
-    return subject;
-}
-
-static bool subject_same(const struct subject *a, const struct subject *b)
-{
-    return memcmp(a, b, sizeof *a) == 0;
-}
-
-/* The place of what is remembered of a subject, or of what would be. */
-static struct remembered *remembered_find(const struct subject *subject)
-{
-    const uint8_t *bytes = (const void *)subject;
-    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
-
-    for (size_t i = 0; i < sizeof *subject; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3;
-    for (size_t at = hash % ARRAY_LEN(remembered);; at = (at + 1) % ARRAY_LEN(remembered))
-        if (remembered[at].subject.kind == 0 || subject_same(&remembered[at].subject, subject))
-            return &remembered[at];
-}
-
-/* false: there is no room left. */
-static bool remember(const struct subject *subject, bool allowed)
-{
-    struct remembered *place = remembered_find(subject);
-
-    if (place->subject.kind == 0 && n_remembered == REMEMBERED_MAX)
-        return false;
-    n_remembered += place->subject.kind == 0;
-    *place = (struct remembered){*subject, allowed};
-    return true;
-}
-
 /* What becomes of what no rule decides. VERDICT_ASK: it has to be asked about, and r says what. */
 static struct decision settle(struct request *r, const struct destination *to, struct decision decision)
 {
@@ -622,61 +559,6 @@ static struct decision judge(struct request *r, struct decision decision)
     if (decision.verdict != VERDICT_ASK)
         tell_destination(r, &r->to, decision);
     return decision;
-}
-
-/* The question about a held call, as a line of JSON that is still open. Empty: there would be too much to say. */
-static void ask_compose(struct asker_question *q, const struct request *r)
-{
-    struct text line = {.len = 0};
-    struct event event = {.operation = call_names[r->call]};
-    struct process_status status = {.leader = r->tid};
-    char name[PROCESS_NAME_MAX];
-
-    process_name(r->tid, name);
-    process_status_read(r->tid, &status);
-    event_of_destination(&event, &r->to, (struct decision){VERDICT_DENY, 0, RULE_NONE},
-                         r->call == CALL_BIND || r->call == CALL_LISTEN);
-    text_add(&line, "{\"id\":%llu,\"operation\":\"%s\",\"protocol\":\"%s\",\"address\":", (unsigned long long)q->id,
-             event.operation, event.protocol);
-    text_add_json(&line, event.address);
-    if (r->to.kind == DESTINATION_IP)
-        text_add(&line, ",\"port\":%u", event.port);
-    text_add(&line, ",\"pid\":%d,\"command\":", status.leader);
-    text_add_json(&line, name);
-    text_add(&line, ",\"allow\":");
-    text_add_json(&line, event.allow);
-    q->len = line.full ? 0 : line.len;
-    memcpy(q->line, line.bytes, q->len);
-}
-
-/* How long an answer may take, in milliseconds. */
-static uint64_t ask_patience(void)
-{
-    return 1000ull * (settings.ask_timeout ? settings.ask_timeout : ASK_SECONDS);
-}
-
-/* Ask about a held call, whom `holder` stands for. NULL: there is nobody to be asked, or it was asked too often. *now:
- * it has been answered already, while a signal was handled. */
-static struct asker_question *ask_about(struct request *r, uint32_t holder, bool *now)
-{
-    struct asking about = {(uint64_t)r->tid, r->asked};
-    uint8_t bytes[ASKER_ABOUT_MAX] = {0};
-    uint64_t time = clock_ms();
-
-    _Static_assert(sizeof about <= sizeof bytes, "what is asked about fits");
-    memcpy(bytes, &about, sizeof about);
-    struct asker_question *q = r->asks++ < ASKS_MAX ? asker_take_up(&asker, bytes, holder, time) : NULL;
-    *now = q != NULL && q->answer != 0;
-    if (q != NULL || r->asks > ASKS_MAX)
-        return q;
-    q = asker_open(&asker, bytes, holder, time, time + ask_patience());
-    if (q != NULL)
-        ask_compose(q, r);
-    if (q != NULL && q->len == 0) {
-        asker_close(&asker, q);
-        q = NULL;
-    }
-    return q;
 }
 
 /* ---- execute: on our own copy and our own pin ---- */
@@ -2107,14 +1989,6 @@ static void serve_notification(void)
     pending_run(&r);
 }
 
-/* Have epoll tell what there is to do for the questions. */
-static void ask_watch(uint32_t events, int operation)
-{
-    struct epoll_event event = {.events = events, .data.u64 = EVENT_ASKER};
-
-    epoll_ctl(here.epoll, operation, asker.socket, &event);
-}
-
 /* Nobody answers any more. */
 static void ask_fail(void)
 {
@@ -2127,12 +2001,6 @@ static void ask_fail(void)
     text_add(&line, "sandlock: nobody answers for --ask any more: what no rule decides is refused\n");
     log_write(&to, &line);
     pending_answer_all(NULL, ANSWER_DENY);
-}
-
-/* Is the name of what is asked about perhaps being looked up still? */
-static bool ask_waits(const struct asker_question *q)
-{
-    return n_seen_answered < n_seen && clock_ms() + ask_patience() < q->deadline + SEEN_WAIT_MS;
 }
 
 /* Put the questions that wait, as far as the other side takes them. */
@@ -2389,364 +2257,6 @@ static int serve(void)
     return expired ? EXIT_TIMEOUT : status;
 }
 
-/* ---- learning: the policy that would have sufficed, as a file for --policy ---- */
-
-/* One rule's target with one range of ports; lines are made of those that are alike. */
-struct learned_piece {
-    enum piece_kind { PIECE_NAME, PIECE_ADDRESS, PIECE_UNIX, PIECE_BIND } kind;
-    enum protocol protocol;
-    char *target; /* owned; empty: every address */
-    uint32_t first, last; /* ports; all of them where it begins with 0 */
-    uint64_t commands[LEARNED_COMMANDS / 64];
-};
-
-static struct learned_piece *learned_pieces;
-static size_t n_pieces, piece_room;
-
-static void piece_add(enum piece_kind kind, const struct learned *note, const char *target)
-{
-    if (n_pieces == piece_room)
-        learned_pieces = grow(learned_pieces, &piece_room, sizeof *learned_pieces);
-    struct learned_piece *piece = &learned_pieces[n_pieces++];
-    *piece = (struct learned_piece){.kind = kind, .protocol = note->protocol, .target = strdup(target),
-                                    .first = note->any_port ? 0 : note->port,
-                                    .last = note->any_port ? UINT16_MAX : note->port};
-    if (piece->target == NULL)
-        die("cannot write the policy: out of memory");
-    memcpy(piece->commands, note->commands, sizeof piece->commands);
-}
-
-/* A name's text as a rule has it: the words of ranges are other names' only with the root's dot. */
-static void piece_add_name(const struct learned *note, const char *name)
-{
-    char text[DNS_NAME_MAX + 2];
-
-    snprintf(text, sizeof text, "%.*s%s", DNS_NAME_MAX, name,
-             special_word_of(slice_of(name)) < SPECIAL_WORDS ? "." : "");
-    piece_add(PIECE_NAME, note, text);
-}
-
-/* The search list may have made this name of a shorter one, which then is what the command looks up again. */
-static void piece_add_short(const struct learned *note, const char *name)
-{
-    char domain[DNS_NAME_MAX + 1], text[DNS_NAME_MAX + 1];
-    size_t len = strlen(name);
-
-    for (size_t i = 0; i < policy.resolvconf.n_search; i++) {
-        size_t end = dns_name_text(&policy.resolvconf.search[i], domain) ? strlen(domain) : 0;
-
-        if (end == 0 || len <= end + 1 || name[len - end - 1] != '.' || strcmp(name + len - end, domain) != 0)
-            continue;
-        snprintf(text, sizeof text, "%.*s", (int)(len - end - 1), name);
-        if (rule_is_name(slice_of(text)))
-            piece_add_name(note, text);
-    }
-}
-
-/* Has any of a name's addresses been reached? */
-static bool seen_reached[SEEN_NAMES_MAX];
-
-static void seen_mark_reached(void)
-{
-    for (size_t i = 0; i < n_seen_addrs; i++)
-        for (size_t k = 0; k < n_learned; k++)
-            if (learned[k].kind == LEARNED_REACH && ip_addr_equal(learned[k].addr, seen_addrs[i].addr))
-                seen_reached[seen_addrs[i].name] = true;
-}
-
-/* A destination, by the names that it has and that were looked up, or by its address. */
-static void pieces_of_destination(const struct learned *note)
-{
-    char addr[IP_TEXT_MAX];
-    size_t at = 0, name;
-    bool named = false;
-
-    while ((name = seen_find(note->addr, &at)) < SEEN_NAMES_MAX) {
-        piece_add_name(note, seen_names[name].text);
-        piece_add_short(note, seen_names[name].text);
-        named = true;
-    }
-    struct slice known = named ? (struct slice){NULL, 0} : hosts_name_of(note->addr);
-    if (known.len > 0) {
-        char text[DNS_NAME_MAX + 1];
-
-        snprintf(text, sizeof text, "%.*s", (int)known.len, known.p);
-        piece_add_name(note, text);
-        named = true;
-    }
-    if (named)
-        return;
-    ip_addr_format(addr, sizeof addr, note->addr);
-    piece_add(PIECE_ADDRESS, note, addr);
-    if (note->hint > 0 && !seen_reached[note->hint - 1]) /* its servers gave another address than ours */
-        piece_add_name(note, seen_names[note->hint - 1].text);
-}
-
-/* Was something else done at this address, or has it a name that was looked up? Then a UDP connect without a send is
- * how libc learns by which of its own addresses it is reached. */
-static bool learned_elsewhere(const struct learned *note)
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < n_learned; i++)
-        if (&learned[i] != note && learned[i].kind == LEARNED_REACH && ip_addr_equal(learned[i].addr, note->addr) &&
-            (learned[i].protocol != PROTOCOL_UDP || learned[i].sent))
-            return true;
-    return seen_find(note->addr, &at) < SEEN_NAMES_MAX || hosts_name_of(note->addr).len > 0;
-}
-
-/* Can a policy file have this value: no line breaks, no comment, nothing that would be cut off? */
-static bool line_can_have(const char *value)
-{
-    size_t len = strlen(value);
-
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f || (value[i] == '#' && i > 0 && value[i - 1] == ' '))
-            return false;
-    return len > 0 && value[len - 1] != ' ';
-}
-
-static bool learned_is_rule(const struct learned *note)
-{
-    switch (note->kind) {
-    case LEARNED_REACH:
-        return !(note->asks && !note->asks_beyond) &&
-               (note->protocol != PROTOCOL_UDP || note->sent || !learned_elsewhere(note));
-    case LEARNED_BIND:
-        return true;
-    case LEARNED_UNIX:
-        return line_can_have(note->text);
-    case LEARNED_REFUSED:
-        break;
-    }
-    return false;
-}
-
-static void pieces_of(const struct learned *note)
-{
-    char text[IP_TEXT_MAX] = "";
-
-    switch (note->kind) {
-    case LEARNED_REACH:
-        pieces_of_destination(note);
-        break;
-    case LEARNED_BIND:
-        if (!ip_addr_is_unspecified(note->addr))
-            ip_addr_format(text, sizeof text, note->addr);
-        piece_add(PIECE_BIND, note, text);
-        break;
-    case LEARNED_UNIX:
-        piece_add(PIECE_UNIX, note, note->text);
-        break;
-    case LEARNED_REFUSED:
-        break;
-    }
-}
-
-static int piece_order(const void *a, const void *b)
-{
-    const struct learned_piece *x = a, *y = b;
-    int order = (int)x->kind - (int)y->kind;
-
-    order = order ? order : (int)x->protocol - (int)y->protocol;
-    order = order ? order : strcmp(x->target, y->target);
-    return order ? order : (int)x->first - (int)y->first;
-}
-
-static bool piece_alike(const struct learned_piece *a, const struct learned_piece *b)
-{
-    return a->kind == b->kind && a->protocol == b->protocol && strcmp(a->target, b->target) == 0;
-}
-
-__attribute__((format(printf, 2, 3))) static void append(struct growing *to, const char *format, ...)
-{
-    static char text[2 * PATH_MAX];
-    va_list args;
-
-    va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    for (int i = 0; i < n && i < (int)sizeof text; i++)
-        if (((unsigned char)text[i] < 0x20 && text[i] != '\n') || text[i] == 0x7f)
-            text[i] = '?'; /* what names have of it */
-    growing_append(to, (struct slice){text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1});
-}
-
-static int name_order(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-/* " (curl, git)", or behind a line's end as its comment. */
-static void append_commands(struct growing *to, const uint64_t commands[LEARNED_COMMANDS / 64], const char *before,
-                            const char *after)
-{
-    static char names[LEARNED_COMMANDS][PROCESS_NAME_MAX];
-    size_t n = 0;
-
-    for (size_t i = 0; i < LEARNED_COMMANDS; i++)
-        if (commands[i / 64] & 1ull << i % 64) {
-            memcpy(names[n], learned_commands[i], sizeof names[n]);
-            for (char *c = names[n++]; *c != 0; c++)
-                *c = *c == '\n' ? '?' : *c;
-        }
-    qsort(names, n, sizeof names[0], name_order);
-    for (size_t i = 0; i < n; i++)
-        append(to, "%s%s", i == 0 ? before : ", ", names[i]);
-    append(to, "%s", after);
-}
-
-/* The ports of pieces that are alike and sorted, as a rule has them; their number of ranges. Where they would be too
- * many for one, and where one is all, the text is empty. */
-static size_t piece_ports(const struct learned_piece *piece, size_t n, char *to, size_t room)
-{
-    size_t len = 0, ranges = 0;
-
-    to[0] = 0;
-    for (size_t i = 0; i < n;) {
-        uint32_t first = piece[i].first, last = piece[i].last;
-
-        if (first == 0 || ranges == PORT_RANGES_MAX) {
-            to[0] = 0;
-            return 0;
-        }
-        while (++i < n && piece[i].first <= last + 1)
-            last = piece[i].last > last ? piece[i].last : last;
-        len += (size_t)snprintf(to + len, room - len, first == last ? "%s%u" : "%s%u-%u", ranges++ ? "," : "", first,
-                                last);
-    }
-    return ranges;
-}
-
-/* The line of pieces that are alike. */
-static void append_rule(struct growing *to, const struct learned_piece *piece, size_t n)
-{
-    static char ports[PORT_RANGES_MAX * sizeof "65535-65535,"];
-    uint64_t commands[LEARNED_COMMANDS / 64] = {0};
-    bool six = strchr(piece->target, ':') != NULL, binds = piece->kind == PIECE_BIND;
-    size_t begin = to->len, ranges = piece_ports(piece, n, ports, sizeof ports);
-
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < ARRAY_LEN(commands); k++)
-            commands[k] |= piece[i].commands[k];
-    if (binds && ranges == 0)
-        strcpy(ports, "*");
-    if (piece->kind == PIECE_UNIX)
-        append(to, "net-allow unix://%s", piece->target);
-    else
-        append(to, "net-allow%s %s%s%s%s%s%s", binds ? "-bind" : "", scheme_of(piece->protocol),
-               six && ports[0] ? "[" : "", piece->target, six && ports[0] ? "]" : "",
-               ports[0] && piece->target[0] ? ":" : "", piece->protocol == PROTOCOL_ICMP ? "" : ports);
-    while (to->len - begin < LEARN_COLUMN && !to->failed)
-        append(to, " ");
-    append_commands(to, commands, " # ", "\n");
-}
-
-/* What a nameserver was asked, though /etc/hosts will tell it. */
-static void append_questions(struct growing *to)
-{
-    char endpoint[IP_ENDPOINT_MAX];
-
-    for (size_t i = 0; i < n_learned; i++)
-        if (learned[i].kind == LEARNED_REACH && learned[i].asks && !learned[i].asks_beyond) {
-            ip_endpoint_format(endpoint, sizeof endpoint, learned[i].addr, learned[i].port);
-            append(to, "# not needed, since /etc/hosts shows the names above: net-allow %s%s",
-                   scheme_of(learned[i].protocol), endpoint);
-            append_commands(to, learned[i].commands, " (", ")\n");
-        }
-    for (size_t i = 0; i < n_seen; i++)
-        if (!seen_reached[i])
-            append(to, "# looked up, but not contacted: %s (%s)\n", seen_names[i].text,
-                   learned_commands[seen_names[i].command]);
-}
-
-/* What no policy permits, or no line can say. */
-static void append_refused(struct growing *to)
-{
-    for (size_t i = 0; i < n_learned; i++) {
-        const struct learned *note = &learned[i];
-
-        if (note->kind == LEARNED_UNIX && !learned_is_rule(note)) {
-            append(to, "# a unix socket whose name no line can have: ");
-            for (const char *c = note->text; *c != 0; c++)
-                append(to, "%c", *c == '\n' ? '?' : *c);
-            append_commands(to, note->commands, " (", ")\n");
-        } else if (note->kind == LEARNED_REFUSED) {
-            append(to, "# refused: %s%s%s", note->text, note->allow ? ", which would take " : "",
-                   note->allow ? note->allow : "");
-            append_commands(to, note->commands, " (", ")\n");
-        }
-    }
-    if (learned_lost > 0)
-        append(to, "# %zu things more were done than could be noted\n", learned_lost);
-}
-
-/* How names were looked up, where that was said. */
-static void append_resolver(struct growing *to)
-{
-    char endpoint[IP_ENDPOINT_MAX];
-
-    for (size_t i = 0; settings.resolver_given && i < policy.resolvconf.n_servers; i++) {
-        const struct resolvconf_server *asked = &policy.resolvconf.servers[i];
-
-        ip_endpoint_format(endpoint, sizeof endpoint, asked->addr, asked->port == DNS_PORT ? 0 : asked->port);
-        append(to, "resolver %s\n", endpoint);
-    }
-    if (policy.hosts != NULL && line_can_have(policy.hosts))
-        append(to, "hosts %s\n", policy.hosts);
-}
-
-/* The whole file. */
-static void learn_compose(struct growing *to)
-{
-    bool opens = false;
-    size_t n;
-
-    seen_mark_reached();
-    for (size_t i = 0; i < n_learned; i++)
-        if (learned_is_rule(&learned[i])) {
-            opens = opens || learned[i].kind == LEARNED_UNIX || learned[i].protocol != PROTOCOL_TCP;
-            pieces_of(&learned[i]);
-        }
-    if (n_pieces > 0)
-        qsort(learned_pieces, n_pieces, sizeof *learned_pieces, piece_order);
-    append_resolver(to);
-    for (size_t i = 0; i < n_pieces; i += n) {
-        for (n = 1; i + n < n_pieces && piece_alike(&learned_pieces[i], &learned_pieces[i + n]); n++)
-            continue;
-        append_rule(to, &learned_pieces[i], n);
-    }
-    if (learned_datagrams && !opens)
-        append(to, "net-allow unix://@datagrams # unix datagram sockets, which exist under such a rule\n");
-    append_questions(to);
-    append_refused(to);
-}
-
-/* learn's end: write the file. Its descriptor is open since the start. 0, or our own error's status. */
-static int learn_write(int fd)
-{
-    struct growing text = {.p = NULL};
-    size_t rules = 0, done = 0;
-    ssize_t n = 0;
-
-    append(&text, "# Learned by sandlock " SANDLOCK_VERSION
-                  ": sandlock run --policy THIS_FILE -- CMD permits what it did then.\n");
-    learn_compose(&text);
-    for (size_t i = 0; i < text.len; i++)
-        rules += text.p[i] == '\n' && i + 1 < text.len && text.p[i + 1] != '#';
-    ftruncate(fd, 0); /* what can't be cut is no file */
-    for (; done < text.len && n >= 0 && !text.failed; done += n > 0 ? (size_t)n : 0)
-        n = write(fd, text.p + done, text.len - done);
-    if (n < 0 || text.failed) {
-        say("-o '%s': cannot write: %s", settings.output, text.failed ? "out of memory" : strerror(errno));
-        return EXIT_OURS;
-    }
-    if (!settings.quiet)
-        say("%zu rule%s in %s: run --policy %s permits what the command did", rules, rules == 1 ? "" : "s",
-            settings.output, settings.output);
-    return 0;
-}
-
 /* ---- confine: the child's side ---- */
 
 /* The child shares our memory and descriptors until it executes the command; we wait for that. So the listener that it
@@ -2835,88 +2345,6 @@ static pid_t confine_start(struct confinement *c)
     return -WEXITSTATUS(status);
 }
 
-/* ---- the kernel's offers ---- */
-
-/* One line of check. */
-struct offer {
-    const char *name;
-    enum { ACTIVE, NEWER, DEGRADED, MISSING } state; /* NEWER: a second wall that later kernels have */
-    const char *lost; /* when it isn't active */
-};
-
-enum { OFFERS = 16 };
-
-static void offers_of(const struct features *f, struct offer offers[OFFERS])
-{
-    bool old = f->major < 5 || (f->major == 5 && f->minor < 10), root = geteuid() == 0;
-
-    const struct offer all[OFFERS] = {
-        {"Linux 5.10 or later", old ? MISSING : ACTIVE, "older kernels lack calls that sandlock needs"},
-        {"no supervisor around this one", f->nested ? MISSING : ACTIVE,
-         "this is inside a sandbox already whose supervisor has the notifications (another sandlock?); the kernel "
-         "gives them to one only"},
-        {"seccomp notifications", f->notify ? ACTIVE : MISSING,
-         "nothing can be decided; CONFIG_SECCOMP_FILTER, or a seccomp profile that permits seccomp(2)"},
-        {"reading the command's memory", f->vm_read ? ACTIVE : f->proc ? DEGRADED : MISSING,
-         "addresses are read by /proc/PID/mem; a profile that permits process_vm_readv(2), or CAP_SYS_PTRACE"},
-        {"pinning sockets", f->getfd ? ACTIVE : f->proc ? DEGRADED : MISSING,
-         "sandlock makes the sockets and hands them in; a profile that permits pidfd_getfd(2), or CAP_SYS_PTRACE"},
-        {"Yama's ptrace_scope", f->yama == 3 || (f->yama == 2 && !root) ? MISSING : ACTIVE,
-         "processes may not be looked into; kernel.yama.ptrace_scope of 0 or 1"},
-        {"Landlock domain (ABI 2)", f->landlock >= 2 ? ACTIVE : DEGRADED,
-         "the command can read and write the memory of the user's other processes by /proc, and so act as they may; "
-         "root can write in /proc, /sys and /dev"},
-        {"Landlock for TCP (ABI 4)", f->landlock >= 4 ? ACTIVE : DEGRADED, "no second wall behind connect and bind"},
-        {"Landlock scopes (ABI 6)", f->landlock >= 6 ? ACTIVE : DEGRADED,
-         "signals and abstract sockets are held by the filter alone, or not at all"},
-        {"Landlock for unix paths (ABI 9)", f->landlock >= 9 ? ACTIVE : NEWER, "no second wall behind unix sockets"},
-        {"Landlock for UDP (ABI 10)", f->landlock >= 10 ? ACTIVE : NEWER, "no second wall behind UDP"},
-        {"replies that can't be lost (5.19)", f->killable ? ACTIVE : DEGRADED,
-         "a signal can repeat a call; what was done is kept for the repetition"},
-        {"each thread's own descriptors (6.9)", f->threads ? ACTIVE : DEGRADED,
-         "threads may not split their descriptor table: unshare(CLONE_FILES) is refused"},
-        {"wake-ups on the same core (6.6)", f->near ? ACTIVE : DEGRADED, "each call on behalf takes longer"},
-        {"who has bound a unix socket (unix_diag)", f->unix_diag ? ACTIVE : DEGRADED,
-         "the command's own count as those outside, which only a rule opens; CONFIG_UNIX_DIAG, often a module"},
-        {"/proc, of this pid namespace", f->proc ? ACTIVE : DEGRADED,
-         "signals are seen when a call ends; what is left behind is found by trying all numbers"},
-    };
-    memcpy(offers, all, sizeof all);
-}
-
-/* 0 all active, 1 degraded, 125 can't run. */
-static int check_command(void)
-{
-    static const char *const states[] = {"active", "newer", "degraded", "missing"};
-    struct features features = features_ask();
-    struct offer offers[OFFERS];
-    int worst = ACTIVE;
-
-    offers_of(&features, offers);
-    for (size_t i = 0; i < OFFERS; i++) {
-        printf("%-9s %s%s%s\n", states[offers[i].state], offers[i].name, offers[i].state == ACTIVE ? "" : ": ",
-               offers[i].state == ACTIVE ? "" : offers[i].lost);
-        worst = (int)offers[i].state > worst ? (int)offers[i].state : worst;
-    }
-    if (settings.verbose)
-        printf("once it serves, sandlock itself may call only:%s\n", OWN_CALLS(OWN_NAME));
-    if (worst == MISSING || (worst == DEGRADED && settings.strict))
-        return EXIT_OURS;
-    return worst == DEGRADED ? 1 : 0;
-}
-
-/* Refuse to run where it can't be done, or not as --strict wants it. */
-static void features_demand(const struct features *f)
-{
-    struct offer offers[OFFERS];
-
-    offers_of(f, offers);
-    for (size_t i = 0; i < OFFERS; i++)
-        if (offers[i].state == MISSING || (settings.strict && offers[i].state == DEGRADED))
-            die("%s%s: %s: %s", settings.strict ? "--strict: " : "",
-                offers[i].state == MISSING ? "missing" : "degraded", offers[i].name, offers[i].lost);
-}
-
 /* ---- main ---- */
 
 /* What is wrong with this as stdin, stdout or stderr; NULL: nothing. */
@@ -2995,52 +2423,6 @@ static void main_prepare_environment(void)
     }
 }
 
-/* learn's file; what can't be written is told before anything runs. -1: there is none. */
-static int main_open_output(void)
-{
-    if (settings.output == NULL)
-        return -1;
-    int fd = open(settings.output, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
-    if (fd < 0)
-        die("-o '%s': cannot open: %s; a file that can be written would be right", settings.output, strerror(errno));
-    return fd;
-}
-
-/* --ask: start who is to be asked, or take the descriptor. */
-static void main_prepare_asker(const sigset_t *mask)
-{
-    char *words[ASK_WORDS_MAX + 1] = {NULL}, *copy, *rest;
-    uint64_t fd = 0;
-
-    asker.socket = -1;
-    if (settings.ask == NULL)
-        return;
-    if (strncmp(settings.ask, "fd:", 3) == 0) {
-        parse_uint(slice_of(settings.ask + 3), INT32_MAX, &fd);
-        asker.socket = (int)fd;
-        for (size_t i = 0; i < settings.n_keep_fds; i++)
-            if (settings.keep_fds[i] == asker.socket)
-                die("--ask '%s': kept for the command, too, which could then answer; another one would be right",
-                    settings.ask);
-        return;
-    }
-    copy = rest = strdup(settings.ask);
-    for (size_t n = 0; rest != NULL && n < ASK_WORDS_MAX;) {
-        char *word = strsep(&rest, " ");
-
-        if (word[0] != 0)
-            words[n++] = word;
-    }
-    if (rest != NULL || copy == NULL)
-        die("--ask '%s': more than %d words; a script would be right", settings.ask, ASK_WORDS_MAX);
-    int result = coprocess_start(&ask_helper, words, mask);
-    if (result < 0)
-        die("--ask '%s': cannot be started: %s; a command that reads questions and writes answers would be right",
-            settings.ask, strerror(-result));
-    free(copy);
-    asker.socket = ask_helper.socket;
-}
-
 static void main_prepare_loop(const sigset_t *signals)
 {
     struct epoll_event listener = {.events = EPOLLIN, .data.u64 = EVENT_LISTENER};
@@ -3067,44 +2449,6 @@ static void main_prepare_loop(const sigset_t *signals)
     notify_stay_near(here.listener);
     own_raise_limit();
     signal(SIGPIPE, SIG_IGN);
-}
-
-/* All that a look-up takes. */
-static const enum syscall_number lookups_calls[] = {
-    NR_brk, NR_clock_gettime, NR_clone, NR_close, NR_connect, NR_exit_group, NR_getrandom, NR_madvise, NR_mmap,
-    NR_mremap, NR_munmap, NR_poll, NR_ppoll, NR_recvfrom, NR_recvmsg, NR_restart_syscall, NR_rt_sigprocmask,
-    NR_sendto, NR_setsockopt, NR_socket,
-};
-
-static void lookups_run(void)
-{
-    if (helper_confine(lookups_calls, ARRAY_LEN(lookups_calls)) == 0)
-        lookups_serve(HELPER_CHANNEL, &policy.resolvconf, growing_slice(&hosts_known));
-}
-
-/* Where there are HTTP rules: the proxy, the place where connects wait for it, and who looks up its names. */
-static void main_prepare_http(void)
-{
-    static const struct ip_addr loopbacks[2] = {{0, INADDR_LOOPBACK, 4}, {0, 1, 6}};
-
-    if (policy.n_http_rules == 0 && !policy.any[LIST_HTTP])
-        return;
-    int result = hold_open(&here.holds[0], loopbacks[0]);
-    hold_open(&here.holds[1], loopbacks[1]); /* without IPv6 its sockets wait at the other */
-    if (result == 0)
-        result = helper_start(&here.proxy, http_proxy_run);
-    if (result < 0)
-        die("cannot start the proxy for HTTP rules: %s", strerror(-result));
-}
-
-/* Where names are looked up while the command runs: the proxy's, or its own. */
-static void main_prepare_lookups(void)
-{
-    if (!policy.http_any_host && policy.undecided == UNDECIDED_REFUSED)
-        return;
-    int result = helper_start(&here.lookups, lookups_run);
-    if (result < 0)
-        die("cannot start a process that looks up names: %s", strerror(-result));
 }
 
 /* Rules that only deny leave the rest open: one without a scheme leaves UDP, which is easily overlooked. Said once. */
@@ -3155,8 +2499,8 @@ static int run_command(char **argv)
     main_prepare_environment();
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
     settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
-    main_prepare_http();
-    main_prepare_lookups();
+    http_prepare();
+    lookups_prepare();
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads || settings.no_getfd) < 0)
         die("cannot assemble the filter: it is too long");
     c.filter_flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW |
@@ -3168,8 +2512,8 @@ static int run_command(char **argv)
     c.children = signal(SIGCHLD, SIG_DFL); /* we wait for ours, also where we were started with it ignored */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_DUMPABLE, 0); /* our memory is nobody's, also where Landlock doesn't say so */
-    main_prepare_asker(&c.mask);
-    int output = main_open_output();
+    ask_prepare(&c.mask);
+    int output = learn_open();
     here.command = confine_start(&c);
     if (here.command < 0)
         return -here.command;

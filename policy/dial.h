@@ -259,4 +259,19 @@ static bool name_original(const struct request *r, union address *name, socklen_
     return origin != NULL;
 }
 
+/* Where there are HTTP rules: the proxy, the place where connects wait for it, and who looks up its names. */
+static void http_prepare(void)
+{
+    static const struct ip_addr loopbacks[2] = {{0, INADDR_LOOPBACK, 4}, {0, 1, 6}};
+
+    if (policy.n_http_rules == 0 && !policy.any[LIST_HTTP])
+        return;
+    int result = hold_open(&here.holds[0], loopbacks[0]);
+    hold_open(&here.holds[1], loopbacks[1]); /* without IPv6 its sockets wait at the other */
+    if (result == 0)
+        result = helper_start(&here.proxy, http_proxy_run);
+    if (result < 0)
+        die("cannot start the proxy for HTTP rules: %s", strerror(-result));
+}
+
 #endif

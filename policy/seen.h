@@ -9,7 +9,9 @@
 #include "../sys/base.h"
 #include "../sys/dns.h"
 #include "../sys/growing.h"
+#include "../sys/helper.h"
 #include "../sys/hosts.h"
+#include "../sys/kernel.h"
 #include "../sys/lookups.h"
 #include "../sys/resolve.h"
 
@@ -98,6 +100,29 @@ static struct slice name_of(struct ip_addr addr)
                     return policy.names[i].name;
     size_t seen = seen_find(addr, &at);
     return seen < SEEN_NAMES_MAX ? slice_of(seen_names[seen].text) : hosts_name_of(addr);
+}
+
+/* All that a look-up takes. */
+static const enum syscall_number lookups_calls[] = {
+    NR_brk, NR_clock_gettime, NR_clone, NR_close, NR_connect, NR_exit_group, NR_getrandom, NR_madvise, NR_mmap,
+    NR_mremap, NR_munmap, NR_poll, NR_ppoll, NR_recvfrom, NR_recvmsg, NR_restart_syscall, NR_rt_sigprocmask,
+    NR_sendto, NR_setsockopt, NR_socket,
+};
+
+static void lookups_run(void)
+{
+    if (helper_confine(lookups_calls, ARRAY_LEN(lookups_calls)) == 0)
+        lookups_serve(HELPER_CHANNEL, &policy.resolvconf, growing_slice(&hosts_known));
+}
+
+/* Where names are looked up while the command runs: the proxy's, or its own. */
+static void lookups_prepare(void)
+{
+    if (!policy.http_any_host && policy.undecided == UNDECIDED_REFUSED)
+        return;
+    int result = helper_start(&here.lookups, lookups_run);
+    if (result < 0)
+        die("cannot start a process that looks up names: %s", strerror(-result));
 }
 
 #endif

@@ -17,6 +17,8 @@
 #include <signal.h>
 #include <sys/epoll.h>
 
+#define SANDLOCK_VERSION "0.1"
+
 enum {
     EXIT_TIMEOUT = 124,
     EXIT_NOT_EXECUTABLE = 126,
