@@ -7,7 +7,10 @@
 
 #include "policy/types.h"
 #include "policy/rules.h"
+#include "policy/ruleset.h"
 #include "policy/httprules.h"
+#include "policy/build.h"
+#include "policy/setters.h"
 #include "policy/options.h"
 #include "policy/traps.h"
 #include "policy/events.h"
@@ -15,6 +18,7 @@
 #include "policy/call.h"
 #include "policy/match.h"
 #include "policy/live.h"
+#include "policy/change.h"
 #include "policy/own.h"
 #include "policy/httpjudge.h"
 #include "policy/dial.h"

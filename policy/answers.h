@@ -4,7 +4,9 @@
 
 #include "types.h"
 #include "bind.h"
+#include "build.h"
 #include "call.h"
+#include "change.h"
 #include "events.h"
 #include "hostsfile.h"
 #include "live.h"

@@ -4,11 +4,12 @@
 
 #include "types.h"
 #include "rules.h"
-#include "httprules.h"
+#include "build.h"
 #include "options.h"
 #include "call.h"
 #include "match.h"
 #include "live.h"
+#include "change.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/control.h"

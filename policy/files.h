@@ -3,7 +3,7 @@
 #define POLICY_FILES_H
 
 #include "types.h"
-#include "rules.h"
+#include "ruleset.h"
 #include "options.h"
 #include "../sys/base.h"
 #include "../sys/filerules.h"

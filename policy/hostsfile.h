@@ -4,6 +4,7 @@
 
 #include "types.h"
 #include "call.h"
+#include "change.h"
 #include "live.h"
 #include "rules.h"
 #include "../sys/base.h"

@@ -1,9 +1,10 @@
-/* httprules.h - HTTP rules: the destinations that they open, and what the policy becomes once names are resolved */
+/* httprules.h - HTTP rules: the destinations that they open */
 #ifndef POLICY_HTTPRULES_H
 #define POLICY_HTTPRULES_H
 
 #include "types.h"
 #include "rules.h"
+#include "ruleset.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/growing.h"
@@ -97,106 +98,6 @@ static void policy_open_http(void)
     policy.any[LIST_ALLOW] = policy.any[LIST_ALLOW] || policy.any[LIST_HTTP];
     /* Where rules only deny, any other host is as if a rule named it. */
     policy.http_any_host = policy.http_any_host || (policy.any[LIST_HTTP_DENY] && !policy.any[LIST_HTTP]);
-}
-
-static struct growing hosts_known; /* the hosts file that names are looked up in first; lives to exit */
-
-/* Look up all names that rules use, at once, and give the rules their addresses. All that fail are said before we
- * end. */
-static void policy_resolve(void)
-{
-    static struct rule rule;
-    bool failed = false;
-
-    if (policy.n_names == 0 && !policy.http_any_host && policy.undecided == UNDECIDED_REFUSED)
-        return;
-    if (policy.resolvconf.n_servers == 0) {
-        resolvconf_init(&policy.resolvconf);
-        resolvconf_read(&policy.resolvconf, "/etc/resolv.conf");
-    }
-    int result = hosts_load(&hosts_known, NULL, policy.hosts ? policy.hosts : "/etc/hosts");
-    if (result < 0 && policy.hosts != NULL)
-        die("--hosts '%s': cannot read: %s; a readable hosts file would be right", policy.hosts, strerror(-result));
-    result = resolve_all(&policy.resolvconf, growing_slice(&hosts_known), policy.names, policy.n_names);
-    if (result < 0)
-        die("cannot look up names: %s", strerror(-result));
-    for (size_t i = 0; i < policy.n_names; i++) {
-        struct resolve_name *name = &policy.names[i];
-        char error[RESOLVE_ERROR_MAX] = "it has private addresses only, and --no-private is given";
-
-        if (name->status != RESOLVE_FOUND)
-            resolve_error_format(&policy.resolvconf, name, error);
-        if (name->status != RESOLVE_FOUND || (policy.no_private && !name_drop_private(name))) {
-            name_say_error(i, error);
-            failed = true;
-        } else {
-            name_tell(name);
-        }
-    }
-    if (failed)
-        exit(EXIT_OURS);
-    for (size_t i = 0; i < policy.n_named; i++) {
-        const struct rule_text *text = &policy.texts[policy.named[i].tag];
-        const struct resolve_name *name = &policy.names[policy.named[i].name];
-
-        if (text->list == LIST_HTTP)
-            http_rule_opens(policy.named[i].tag, &rule);
-        else
-            rule_parse(text->text, text->list, &rule);
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < name->families[f].n; a++) {
-                struct ip_addr addr = name->families[f].addrs[a];
-
-                policy_add_prefix(LIST_ALLOW, &rule, ip_prefix_of(addr), policy.named[i].tag);
-            }
-    }
-}
-
-/* What may not be bound may not be taken by the address that means all, either: 0.0.0.0 for IPv4, :: for both. */
-static void policy_deny_wildcards(enum protocol protocol)
-{
-    struct entry_list *v4 = &policy.building[LIST_BIND_DENY][protocol][0];
-    struct entry_list *v6 = &policy.building[LIST_BIND_DENY][protocol][1];
-
-    for (size_t i = 0, n4 = v4->n, n6 = v6->n; i < n4 + n6; i++) {
-        struct ipset_entry entry = i < n4 ? v4->entries[i] : v6->entries[i - n4];
-
-        entry.prefix = (struct ip_prefix){{0, 0, 6}, 128};
-        entry_add(v6, &entry);
-        entry.prefix = (struct ip_prefix){{0, 0, 4}, 32};
-        if (i < n4)
-            entry_add(v4, &entry);
-    }
-}
-
-/* After the last rule: build the sets, and what may exist under them. */
-static void policy_finish(void)
-{
-    policy_deny_wildcards(PROTOCOL_TCP);
-    policy_deny_wildcards(PROTOCOL_UDP);
-    for (unsigned list = 0; list < LISTS; list++)
-        for (unsigned p = 0; p < PROTOCOLS; p++)
-            for (unsigned v = 0; v < 2; v++) {
-                struct entry_list *from = &policy.building[list][p][v];
-
-                if ((list == LIST_ALLOW || list == LIST_BIND) && from->n > 0)
-                    policy.open[p] = true;
-                if (ipset_build(&policy.sets[list][p][v], from->entries, from->n) < 0)
-                    die("cannot hold the rules: out of memory");
-                free(from->entries);
-                *from = (struct entry_list){NULL, 0, 0};
-            }
-    if (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY])
-        for (unsigned p = 0; p < PROTOCOLS; p++)
-            policy.open[p] = true;
-    if (policy.undecided != UNDECIDED_REFUSED) {
-        policy.any[LIST_ALLOW] = true; /* what none of them names is not permitted, not yet */
-        for (unsigned p = 0; p < PROTOCOLS; p++)
-            policy.open[p] = true;
-    }
-    for (unsigned p = 0; p < PROTOCOLS; p++)
-        policy.open[p] = policy.open[p] || settings.live; /* what a rule may open later must exist now */
-    policy.traps_sends = policy.open[PROTOCOL_UDP] || policy.open[PROTOCOL_ICMP] || policy.n_unix_rules > 0;
 }
 
 #endif

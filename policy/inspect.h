@@ -4,6 +4,7 @@
 
 #include "types.h"
 #include "rules.h"
+#include "ruleset.h"
 #include "options.h"
 #include "call.h"
 #include "match.h"

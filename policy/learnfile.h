@@ -4,8 +4,8 @@
 
 #include "types.h"
 #include "learn.h"
-#include "options.h"
 #include "rules.h"
+#include "ruleset.h"
 #include "seen.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"

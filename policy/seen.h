@@ -4,7 +4,7 @@
 
 #include "types.h"
 #include "call.h"
-#include "httprules.h"
+#include "build.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/dns.h"
