@@ -1,8 +1,8 @@
 /* sandlock - run a command that reaches only the network addresses it was given.
  *
- * Read downward one call's way: parse, decide, execute, reply; then serve (the loop), confine (the child's side) and
- * main. policy/ holds what is decided by: types, rules, options, traps, live changes, in the order in which they are
- * included here. sys/ holds the mechanism and knows nothing of rules. */
+ * Read downward one call's way: parse, decide, execute, reply; then the calls that wait, serve (the loop), confine (the
+ * child's side) and main. policy/ holds what is decided by and told, in the order in which it is included here (the
+ * README's table says what is where). sys/ holds the mechanism and knows nothing of rules. */
 #define INIT_POLICY "/etc/sandlock.policy" /* of a first process without arguments */
 
 #include "policy/types.h"
