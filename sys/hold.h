@@ -66,6 +66,17 @@ static bool hold_has(const struct hold *hold, struct ip_addr peer, uint16_t port
            hold->addr.hi == peer.hi && hold->addr.lo == peer.lo;
 }
 
+/* Send as the simplest congestion control does, which every kernel has: between two sockets of one machine there is
+ * nothing to be found out about a path, and the system's own choice may pace (tcp(7): TCP_CONGESTION). */
+static void hold_hurry(int fd)
+{
+    static const char simplest[] = "reno";
+    int on = 1;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, simplest, sizeof simplest - 1);
+}
+
 /* The other end for a socket that waits at the hold, connected to it; its peer need not have noticed yet. A descriptor,
  * non-blocking; -errno: that socket doesn't wait (any more). */
 static int hold_meet(const struct hold *hold, int waiting)
@@ -74,7 +85,6 @@ static int hold_meet(const struct hold *hold, int waiting)
     struct ip_addr addr;
     socklen_t len = sizeof at;
     uint16_t port = hold->port, waiting_port;
-    int on = 1;
 
     if (getsockname(waiting, (struct sockaddr *)&at, &len) < 0 || ip_addr_from_sockaddr(&at, &addr, &waiting_port) < 0)
         return -ENOTCONN;
@@ -82,7 +92,7 @@ static int hold_meet(const struct hold *hold, int waiting)
     if (fd < 0)
         return fd;
     len = ip_addr_to_sockaddr(addr, waiting_port, addr.version == 4 ? AF_INET : AF_INET6, &at);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    hold_hurry(fd);
     int result = sys_result(connect(fd, (struct sockaddr *)&at, len));
     if (result == -EINPROGRESS)
         result = sys_result(connect(fd, (struct sockaddr *)&at, len)); /* on loopback it is there already */
