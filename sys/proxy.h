@@ -16,6 +16,7 @@ static void proxy_send_request(struct proxy_conn *c)
 {
     bool tunnel = c->protocol == PROXY_TLS;
 
+    c->whole = false;
     c->request = tunnel ? REQUEST_TUNNEL : REQUEST_BODY;
     c->response = tunnel ? RESPONSE_BODY : RESPONSE_HEAD;
     if (tunnel) {
@@ -302,6 +303,7 @@ static bool proxy_step_up(struct proxy_conn *c, bool *goes_on)
             return true;
         }
         if (result == RELAY_PASSED && c->request == REQUEST_BODY) {
+            c->whole = true;
             c->request = REQUEST_SENT;
             return true;
         }
@@ -381,9 +383,13 @@ static void proxy_step(struct proxy_conn *c)
         progress = proxy_step_up(c, &goes_on);
         progress = proxy_step_down(c, &goes_on) || progress;
     }
-    if (c->broken || (c->request == REQUEST_LINGER && (c->up.relay.eof || clock_ms() >= c->deadline)))
+    if (c->broken || (c->request == REQUEST_LINGER && (c->up.relay.eof || clock_ms() >= c->deadline))) {
         proxy_close(c);
-    else if (progress || goes_on)
+        return;
+    }
+    proxy_watch_room(c, &c->client);
+    proxy_watch_room(c, &c->server);
+    if (progress || goes_on)
         proxy_queue(c);
 }
 

@@ -45,9 +45,10 @@ struct proxy_conn {
     bool closes;   /* behind this response */
     bool head;     /* the request's method is HEAD: */
     bool upgrades; /* the request asks for a tunnel */
-    bool broken;   /* the client has reset it */
+    bool broken;   /* the client has reset it, or it can't be watched */
     bool queued;   /* in proxy.queue */
     bool answered; /* has a response come from this server? */
+    bool whole;    /* the last request passed to its end: nothing of it is still to come */
     bool looks_up; /* what is dialled is an address of `wanted`, not the original destination */
     char *named;   /* the name that the server was dialled by, owned; NULL: it is the original destination */
     char *wanted;  /* the name that it is being dialled by, owned */
@@ -88,15 +89,29 @@ static void proxy_queue(struct proxy_conn *c)
     proxy.queue = c;
 }
 
-/* Watch one end by edges; it is tried at once. The low bit of the tag is the side. */
-static void proxy_watch(struct proxy_conn *c, struct relay_end *end, int fd)
+/* Have edges of one end's readiness told. The low bit of the tag is the side. */
+static void proxy_ask(struct proxy_conn *c, struct relay_end *end, int operation)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (end->fills ? EPOLLOUT : 0u),
                                 .data.u64 = (uintptr_t)c | (end == &c->server)};
 
-    *end = (struct relay_end){.fd = fd, .readable = true, .writable = true};
-    if (epoll_ctl(proxy.epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-        end->ended = true;
+    if (epoll_ctl(proxy.epoll, operation, end->fd, &event) < 0)
+        c->broken = true;
+}
+
+/* Begin to watch one end. Most take all that is sent at once, so that only those that don't are watched for room. */
+static void proxy_watch(struct proxy_conn *c, struct relay_end *end, int fd)
+{
+    *end = (struct relay_end){.fd = fd, .readable = end == &c->client, .writable = true};
+    proxy_ask(c, end, EPOLL_CTL_ADD);
+}
+
+static void proxy_watch_room(struct proxy_conn *c, struct relay_end *end)
+{
+    if (end->fd < 0 || end->writable || end->fills)
+        return;
+    end->fills = true;
+    proxy_ask(c, end, EPOLL_CTL_MOD);
 }
 
 static void proxy_close_end(struct relay_end *end)
@@ -144,16 +159,20 @@ static void proxy_accept(const struct proxy_message *message, const int fds[2])
     proxy_queue(c);
 }
 
-/* No more for this client: what it still sends is read, so that it can read what it was sent (RFC 9112, 9.6). */
+/* No more for this client: what it still sends is read, so that it can read what it was sent (RFC 9112, 9.6). Where
+ * nothing is on its way, as far as is known, the connection is closed at once. */
 static void proxy_linger(struct proxy_conn *c)
 {
+    bool quiet = c->whole && !c->client.readable && relay_held(&c->up.relay).len == 0;
+
     proxy_close_end(&c->server);
     relay_drop(&c->up.relay);
     relay_drop(&c->down.relay);
-    shutdown(c->client.fd, SHUT_WR);
+    if (!quiet)
+        shutdown(c->client.fd, SHUT_WR);
     c->request = REQUEST_LINGER;
     c->response = RESPONSE_NONE;
-    c->deadline = clock_ms() + PROXY_LINGER_MS;
+    c->deadline = quiet ? 0 : clock_ms() + PROXY_LINGER_MS;
     proxy.n_lingering++;
 }
 
@@ -170,6 +189,7 @@ static void proxy_answer(struct proxy_conn *c, const void *bytes, size_t len)
     c->down.relay.buffer->end += len;
     c->down.relay.passes = len;
     c->down.body = HTTP_BODY_NONE;
+    c->whole = false;
     c->request = REQUEST_SENT;
     c->response = RESPONSE_BODY;
 }

@@ -26,6 +26,7 @@ struct relay_buffer {
 struct relay_end {
     int fd; /* non-blocking, owned; < 0: none */
     bool readable, writable;
+    bool fills; /* it was not writable once: that it is again is watched for, too */
     bool ended; /* the peer sends no more: reading goes on to the end */
 };
 
