@@ -1518,8 +1518,8 @@ static struct pending {
     uint64_t cookie;  /* of a connecting socket: who else waits for it */
     uint16_t order;   /* its place in pending_order */
     bool by_tick;     /* the socket's readiness says nothing: try again on the tick, ever more rarely */
-    uint64_t again;   /* when */
-    unsigned patience; /* until the next, in milliseconds */
+    uint64_t again;   /* when, by clock_ms() */
+    uint64_t patience; /* until the next, in milliseconds */
 } pending[PENDING_MAX];
 
 static uint16_t pending_order[PENDING_MAX]; /* places in pending: those in use first */
@@ -1534,6 +1534,12 @@ static void pending_watch(struct pending *p, uint32_t events, int operation)
 
     if (epoll_ctl(here.epoll, operation, p->request.pin, &event) < 0)
         p->by_tick = true;
+}
+
+/* Does the readiness of its socket say nothing about a call? */
+static bool pending_is_deaf(const struct request *r)
+{
+    return r->later || (r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT));
 }
 
 /* The place that pending_keep takes next; there is one. */
@@ -1567,8 +1573,7 @@ static void pending_add(struct request *r)
     p->request.was_pending = true;
     p->request.deadline = timeout ? clock_ms() + timeout : 0;
     p->cookie = r->call == CALL_CONNECT && r->kind.domain != AF_UNIX ? pin_cookie(r->pin) : 0;
-    p->by_tick = r->later ||
-                 (r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT));
+    p->by_tick = pending_is_deaf(r);
     if (!p->by_tick)
         pending_watch(p, r->yields ? 0 : EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_ADD);
 }
@@ -1682,7 +1687,9 @@ static void pending_answer_all(const struct subject *subject, enum answer answer
     }
 }
 
-static void pending_retry(struct pending *p)
+/* Try a call again; `told`: since epoll says that its socket is ready. Where that changes nothing (a socket that was
+ * shut down before it connects is always "ready"), the tick tries it from then on. */
+static void pending_retry(struct pending *p, bool told)
 {
     struct request *r = &p->request;
     size_t before = r->sent_bytes + r->sent_messages;
@@ -1701,7 +1708,10 @@ static void pending_retry(struct pending *p)
         return;
     }
     if (outcome.what == PEND) {
-        p->by_tick = p->by_tick || (r->call != CALL_CONNECT && r->sent_bytes + r->sent_messages == before);
+        bool moved = r->sent_bytes + r->sent_messages != before;
+        if (moved)
+            p->again = p->patience = 0;
+        p->by_tick = pending_is_deaf(r) || (!moved && (p->by_tick || told));
         if (!p->by_tick)
             pending_watch(p, EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_MOD);
         return;
@@ -1767,7 +1777,7 @@ static void pending_tick(struct pending *p, uint64_t now)
     if (p->by_tick && now >= p->again) {
         p->patience = p->patience < PATIENCE_MAX ? 2 * p->patience + TICK_MS : PATIENCE_MAX;
         p->again = now + p->patience;
-        pending_retry(p);
+        pending_retry(p, false);
     }
 }
 
@@ -2162,30 +2172,32 @@ static int serve_time(uint64_t *deadline, bool *expired)
 static void serve_event(const struct epoll_event *event)
 {
     struct signalfd_siginfo info;
+    uint64_t tag = event->data.u64;
 
-    if (event->data.u64 == EVENT_LISTENER) {
+    if (tag < EVENT_CLIENT) {
+        if (pending[tag].order < n_pending)
+            pending_retry(&pending[tag], true);
+    } else if (tag < EVENT_DIAL) {
+        client_event(&server.clients[tag - EVENT_CLIENT]);
+    } else if (tag < EVENT_LISTENER) {
+        dial_event(&dials[tag - EVENT_DIAL]);
+    } else if (tag == EVENT_LISTENER) {
         if (event->events & EPOLLIN)
             serve_notification();
         else
             epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.listener, NULL); /* nobody is left behind the filter */
-    } else if (event->data.u64 == EVENT_CONTROL) {
+    } else if (tag == EVENT_CONTROL) {
         clients_accept();
-    } else if (event->data.u64 == EVENT_SIGNALS) {
+    } else if (tag == EVENT_SIGNALS) {
         while (read(here.signals, &info, sizeof info) == sizeof info)
             if (info.ssi_signo != SIGCHLD)
                 serve_signal(&info);
-    } else if (event->data.u64 == EVENT_ASKER) {
+    } else if (tag == EVENT_ASKER) {
         serve_asker(event->events);
-    } else if (event->data.u64 == EVENT_PROXY) {
+    } else if (tag == EVENT_PROXY) {
         proxy_serve(event->events);
-    } else if (event->data.u64 == EVENT_LOOKUPS) {
+    } else if (tag == EVENT_LOOKUPS) {
         serve_lookup();
-    } else if (event->data.u64 >= EVENT_DIAL) {
-        dial_event(&dials[event->data.u64 - EVENT_DIAL]);
-    } else if (event->data.u64 >= EVENT_CLIENT) {
-        client_event(&server.clients[event->data.u64 - EVENT_CLIENT]);
-    } else if (pending[event->data.u64].order < n_pending) {
-        pending_retry(&pending[event->data.u64]);
     }
 }
 
@@ -2232,7 +2244,7 @@ static int serve(void)
         }
         for (size_t i = n_pending; i-- > 0 && n_yielding > 0;)
             if (i < n_pending && pending[pending_order[i]].request.yields)
-                pending_retry(&pending[pending_order[i]]);
+                pending_retry(&pending[pending_order[i]], false);
         if (ended)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)

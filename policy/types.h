@@ -61,15 +61,7 @@ enum {
     OUR_DESCRIPTORS = 20000,   /* PENDING_MAX and some */
     CHILD_STACK = 65536,
     PENDING_MAX = 16384,
-    EVENT_LISTENER = PENDING_MAX, /* epoll tags; lower ones are places in pending */
-    EVENT_SIGNALS,
-    EVENT_ASKER,
-    EVENT_PROXY,
-    EVENT_LOOKUPS,
-    EVENT_CONTROL,
     CLIENTS_MAX = 32,
-    EVENT_CLIENT, /* and the following: one for each */
-    EVENT_DIAL = EVENT_CLIENT + CLIENTS_MAX, /* and the following: a place in dials */
     DIALS_MAX = 4096,
     HTTP_PORTS_MAX = 32,
     TICK_MS = 20,
@@ -77,6 +69,19 @@ enum {
     TICK_ENTRIES = 64,
     TICK_BUDGET_MS = 2,  /* of one tick, before calls have their turn */
     PATIENCE_MAX = 1000,
+};
+
+/* What epoll tells of, as its tag: ranges that follow one another. */
+enum event_tag {
+    EVENT_PENDING = 0,                           /* and the following: a place in pending */
+    EVENT_CLIENT = EVENT_PENDING + PENDING_MAX,  /* and the following: a place in server.clients */
+    EVENT_DIAL = EVENT_CLIENT + CLIENTS_MAX,     /* and the following: a place in dials */
+    EVENT_LISTENER = EVENT_DIAL + DIALS_MAX,
+    EVENT_SIGNALS,
+    EVENT_ASKER,
+    EVENT_PROXY,
+    EVENT_LOOKUPS,
+    EVENT_CONTROL,
 };
 
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };

@@ -55,6 +55,19 @@ static struct hole hole_make(void)
     return hole;
 }
 
+/* Wait until somebody's connect on it waits. */
+static void hole_waits(const struct hole *hole)
+{
+    struct tcp_info info;
+
+    do {
+        socklen_t len = sizeof info;
+
+        sleep_ms(SETTLE_MS);
+        MUST(getsockopt(hole->fd, IPPROTO_TCP, TCP_INFO, &info, &len));
+    } while (info.tcpi_state != TCP_SYN_SENT);
+}
+
 /* Make room in the queue: the connect that waits is answered when its next SYN comes. */
 static void hole_open(const struct hole *hole)
 {
@@ -304,13 +317,36 @@ static void connect_by_two(void)
     struct hole hole = hole_make();
     pthread_t first = start(connect_thread, &hole);
 
-    sleep_ms(SETTLE_MS);
+    hole_waits(&hole);
     pthread_t second = start(connect_thread, &hole);
-    sleep_ms(SETTLE_MS);
+    hole_waits(&hole);
     hole_open(&hole);
     out_result(end_of(first));
     out_result(end_of(second));
     out_result(hole_connect(&hole));
+}
+
+enum { MANY = 100 };
+
+/* More than one turn's worth of them wait at once, and each gets its answer. */
+static void connect_many(void)
+{
+    struct hole holes[MANY], *last = &holes[MANY - 1];
+    pthread_t threads[MANY];
+    int connected = 0;
+
+    *last = hole_make();
+    for (size_t i = 0; i < MANY; i++) {
+        holes[i] = *last;
+        holes[i].fd = i + 1 < MANY ? open_stream() : last->fd;
+        threads[i] = start(connect_thread, &holes[i]);
+    }
+    sleep_ms(SETTLE_MS);
+    MUST(listen(last->listener, 2 * MANY));
+    MUST(accept(last->listener, NULL, NULL));
+    for (size_t i = 0; i < MANY; i++)
+        connected += end_of(threads[i]) == 0;
+    out(" %d", connected);
 }
 
 static void connect_closed_meanwhile(void)
@@ -319,7 +355,7 @@ static void connect_closed_meanwhile(void)
 
     other.fd = (int)MUST(dup(hole.fd));
     pthread_t thread = start(connect_thread, &hole);
-    sleep_ms(SETTLE_MS);
+    hole_waits(&hole);
     MUST(close(hole.fd));
     hole_open(&hole);
     out_result(end_of(thread));
@@ -331,7 +367,7 @@ static void connect_shut_meanwhile(void)
     struct hole hole = hole_make();
     pthread_t thread = start(connect_thread, &hole);
 
-    sleep_ms(SETTLE_MS);
+    hole_waits(&hole);
     out_result(RAW(SYS_shutdown, hole.fd, SHUT_RDWR));
     out_result(end_of(thread));
 }
@@ -342,7 +378,7 @@ static void connect_undone_meanwhile(void)
     struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
     pthread_t thread = start(connect_thread, &hole);
 
-    sleep_ms(SETTLE_MS);
+    hole_waits(&hole);
     out_result(RAW(SYS_connect, hole.fd, &nowhere, sizeof nowhere));
     out_result(end_of(thread));
 }
@@ -353,7 +389,7 @@ static void fork_meanwhile(void)
     pthread_t thread = start(connect_thread, &hole);
     int status;
 
-    sleep_ms(SETTLE_MS);
+    hole_waits(&hole);
     pid_t pid = (pid_t)MUST(fork());
     if (pid == 0)
         _exit(0);
@@ -410,7 +446,7 @@ static void thread_signalled(void)
 
     handle(SIGUSR1, on_signal, 0);
     pthread_t thread = start(connect_thread, &hole);
-    sleep_ms(SETTLE_MS);
+    hole_waits(&hole);
     MUST(kill(getpid(), SIGUSR1)); /* taken by the caller: it is the first of those that can */
     while (handled == 0)
         sleep_ms(10);
@@ -702,6 +738,34 @@ static void send_100m_unix(void)
     send_100m(ends);
 }
 
+static void *send_mebibyte(void *ends)
+{
+    static char bytes[MEBIBYTE];
+
+    long sent = send_all(((int *)ends)[0], bytes, sizeof bytes, 0);
+    MUST(close(((int *)ends)[0]));
+    return (void *)sent;
+}
+
+static void send_many(void)
+{
+    int ends[MANY][2], whole = 0;
+    pthread_t threads[MANY];
+
+    for (size_t i = 0; i < MANY; i++) {
+        unix_pair(SOCK_STREAM, ends[i]);
+        threads[i] = start(send_mebibyte, ends[i]);
+    }
+    sleep_ms(SETTLE_MS);
+    for (size_t i = 0; i < MANY; i++) {
+        struct reader reader = {.fd = ends[i][1]};
+
+        reader_run(&reader);
+        whole += end_of(threads[i]) == MEBIBYTE;
+    }
+    out(" %d", whole);
+}
+
 static void *drain_late(void *argument)
 {
     sleep_ms(2 * SETTLE_MS);
@@ -910,6 +974,7 @@ static const struct row {
     {"connect/jumped-out", connect_jumped_out, false},
     {"connect/ended-by-signal", connect_ended_by_signal, false},
     {"connect/by-two", connect_by_two, false},
+    {"connect/many", connect_many, false},
     {"connect/closed-meanwhile", connect_closed_meanwhile, false},
     {"connect/shut-meanwhile", connect_shut_meanwhile, false},
     {"connect/undone-meanwhile", connect_undone_meanwhile, false},
@@ -933,6 +998,7 @@ static const struct row {
     {"send/datagram-waits", datagram_waits, false},
     {"sigpipe/kinds", pipe_signals, false},
     {"sigpipe/thread", pipe_signals_thread, false},
+    {"send/many", send_many, false},
     {"send/100m-tcp", send_100m_tcp, true},
     {"send/100m-unix", send_100m_unix, true},
     {"storm/interrupts", storm_interrupts, false},
