@@ -17,7 +17,7 @@
 #include <time.h>
 
 
-enum { ROW_SECONDS = 60, SIGNAL_EVERY_MS = 40, SETTLE_MS = 100 };
+enum { ROW_SECONDS = 120, SIGNAL_EVERY_MS = 150, SETTLE_MS = 100 };
 
 /* ---- steps ---- */
 
