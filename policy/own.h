@@ -4,14 +4,11 @@
 
 #include "types.h"
 #include "call.h"
-#include "traps.h"
 #include "../sys/base.h"
 #include "../sys/bpf.h"
 #include "../sys/caps.h"
 #include "../sys/kernel.h"
 
-#include <linux/filter.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 /* All that the supervisor calls once it serves; anything else is EPERM, so that nobody who got hold of it can execute a
@@ -44,28 +41,15 @@ static void own_raise_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int own_assemble(struct bpf_program *program, enum machine machine)
-{
-    struct bpf_row rows[ARRAY_LEN(own_calls)];
-
-    for (size_t i = 0; i < ARRAY_LEN(own_calls); i++)
-        rows[i] = (struct bpf_row){number_on(own_calls[i], machine), SECCOMP_RET_ALLOW, {{0}}};
-    return bpf_assemble(program, machine, rows, ARRAY_LEN(own_calls), FAILS(EPERM));
-}
-
 /* From here on we hold only the capabilities and calls that serving takes. */
 static void own_confine(void)
 {
-    static struct bpf_program filter;
     uint64_t caps = OUR_CAPS | (here.powers_off ? CAPS_BIT(CAP_SYS_BOOT) : 0);
+    int result = caps_limit(DEFAULT_CAPS | settings.kept_caps | caps, caps);
 
-    if (caps_limit(DEFAULT_CAPS | settings.kept_caps | caps, caps) < 0)
-        die("cannot give up capabilities: %s", strerror(errno));
-    if (own_assemble(&filter, MACHINE_OURS) < 0)
-        die("cannot assemble our own filter: it is too long");
-    struct sock_fprog program = {(unsigned short)filter.len, filter.code};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    int result = sys_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+    if (result < 0)
+        die("cannot give up capabilities: %s", strerror(-result));
+    result = bpf_permit_only(own_calls, ARRAY_LEN(own_calls));
     if (result < 0)
         die("cannot install our own filter: %s", strerror(-result));
 }

@@ -41,17 +41,9 @@ static int helper_begin(int channel)
 /* Give up all capabilities, and all calls but these; anything else fails with EPERM. 0 or -errno. */
 static int helper_confine(const enum syscall_number *calls, size_t n)
 {
-    static struct bpf_program program;
-    struct bpf_row rows[BPF_ROWS];
-
-    for (size_t i = 0; i < n; i++)
-        rows[i] = (struct bpf_row){number_on(calls[i], MACHINE_OURS), SECCOMP_RET_ALLOW, {{0}}};
-    if (bpf_assemble(&program, MACHINE_OURS, rows, n, SECCOMP_RET_ERRNO | EPERM) < 0)
-        return -E2BIG;
-    struct sock_fprog filter = {(unsigned short)program.len, program.code};
     int result = caps_limit(0, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return result < 0 ? result : sys_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &filter);
+
+    return result < 0 ? result : bpf_permit_only(calls, n);
 }
 
 /* Start one, which runs `run` and ends with it. 0 or -errno. */
