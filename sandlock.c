@@ -610,20 +610,19 @@ static int connect_stream(struct request *r)
 /* A unix connect, with the caller's rights: the server sees whose they are. It waits where the backlog is full. */
 static struct outcome connect_unix(struct request *r)
 {
-    static struct creds ours;
     bool blocks = pin_blocks(r->pin);
 
     unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
     if (r->to.kind != DESTINATION_UNIX)
         return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
-    if (creds_read(getpid(), &ours) < 0 || creds_take(&ours, &unix_target.caller) < 0)
+    if (caller_take(&unix_target.caller) < 0)
         return outcome_reply(-EACCES);
     if (blocks)
         pin_set_blocking(r->pin, false);
     int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
     if (blocks)
         pin_set_blocking(r->pin, true);
-    creds_restore(&ours, &unix_target.caller);
+    caller_leave();
     return result == -EAGAIN && blocks ? (struct outcome){PEND, 0} : outcome_reply(result);
 }
 
@@ -654,6 +653,8 @@ static int remap_destination(const struct request *r, const struct destination *
     return real == -EAGAIN ? LATER : real < 0 ? real : 0;
 }
 
+/* ---- a send: batch after batch ---- */
+
 /* Take out what passing descriptors on has left here. */
 static void batch_release(void)
 {
@@ -663,16 +664,8 @@ static void batch_release(void)
 
 static int send_flags(const struct request *r)
 {
-    switch (r->call) {
-    case CALL_SENDTO:
-    case CALL_SENDMMSG:
-        return (int)r->args[3];
-    default:
-        return (int)r->args[2];
-    }
+    return (int)r->args[r->call == CALL_SENDMSG ? 2 : 3];
 }
-
-/* ---- a send: batch after batch ---- */
 
 static bool is_stream(struct socket_kind kind)
 {
@@ -800,7 +793,6 @@ static struct outcome send_advance(struct request *r, const struct message_sourc
  * bytes), or -errno. */
 static int64_t execute_batch(const struct request *r, const struct message_source *source, size_t n)
 {
-    static struct creds ours, theirs;
     int flags = (send_flags(r) & (int)~(KERNEL_MSG_ZEROCOPY | KERNEL_MSG_CMSG_COMPAT)) | MSG_DONTWAIT | MSG_NOSIGNAL;
     size_t piece = batch.parts[0][0].iov_len + batch.parts[0][1].iov_len;
     bool counts = caller_counts(r);
@@ -809,11 +801,11 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
         flags = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
     if (r->kind.domain == AF_UNIX)
         unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
-    if (counts && caller_enter(r, &ours, &theirs) < 0)
+    if (counts && caller_enter(r) < 0)
         return -EACCES;
     int64_t taken = message_send(&batch, source, r->pin, n, flags);
     if (counts)
-        creds_restore(&ours, &theirs);
+        caller_leave();
     if (batch.n_rights > 0 && socket_is_ip(r->kind))
         pin_uncork(r->pin);
     return taken;
@@ -988,14 +980,13 @@ static bool call_makes_ping(int domain, int type, int protocol)
 
 static struct outcome socket_stand_in(struct request *r, bool ping)
 {
-    static struct creds ours, theirs;
     int domain = (int)r->args[0];
 
     if (!ping) {
         r->pin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    } else if (caller_enter(r, &ours, &theirs) == 0) {
+    } else if (caller_enter(r) == 0) {
         r->pin = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-        creds_restore(&ours, &theirs);
+        caller_leave();
     }
     if (r->pin < 0)
         return outcome_reply(-EACCES);
@@ -1119,13 +1110,12 @@ static struct outcome call_listen(struct request *r)
     } else if (r->kind.domain != AF_UNIX && !(socket_is_ip(r->kind) && kind_protocol(r->kind) != PROTOCOLS)) {
         return outcome_reply(r->kind.domain == AF_NETLINK ? -EOPNOTSUPP : -EACCES);
     }
-    static struct creds ours, theirs;
     bool counts = caller_counts(r);
-    if (counts && caller_enter(r, &ours, &theirs) < 0)
+    if (counts && caller_enter(r) < 0)
         return outcome_reply(-EACCES);
     result = sys_result(listen(r->pin, (int)r->args[1]));
     if (counts)
-        creds_restore(&ours, &theirs);
+        caller_leave();
     if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))
         remap_note(r, r->to.port);
     if (result == 0)
@@ -1175,15 +1165,14 @@ static struct outcome call_send(struct request *r)
 /* Make a permitted socket for the caller, with its own rights, and keep it pinned. */
 static struct outcome socket_make(struct request *r)
 {
-    static struct creds ours, theirs;
     int flags = (int)r->args[1] & SOCK_CLOEXEC;
     bool root = geteuid() == 0;
 
-    if (root && caller_enter(r, &ours, &theirs) < 0)
+    if (root && caller_enter(r) < 0)
         return outcome_reply(-EACCES);
     int fd = sys_result(socket((int)r->args[0], (int)r->args[1] | SOCK_CLOEXEC, (int)r->args[2]));
     if (root)
-        creds_restore(&ours, &theirs);
+        caller_leave();
     if (fd < 0)
         return outcome_reply(fd);
     int number = notify_add_fd(here.listener, r->id, fd, flags ? O_CLOEXEC : 0);
@@ -1309,7 +1298,6 @@ static struct outcome call_setsockopt(struct request *r)
 
     if (trap != NULL && trap->when == WHEN_REMAPPED)
         return call_reuse(r);
-
     if (trap != NULL && trap->name == NULL)
         return call_join(r);
     if (trap != NULL)

@@ -21,12 +21,11 @@
 /* We hold no capability ourselves; where a port takes one, the caller's own count. */
 static int execute_bind(const struct request *r)
 {
-    static struct creds ours, theirs;
     int result = sys_result(bind(r->pin, &r->address.any, r->address_len));
 
-    if (result == -EACCES && caller_enter(r, &ours, &theirs) == 0) {
+    if (result == -EACCES && caller_enter(r) == 0) {
         result = sys_result(bind(r->pin, &r->address.any, r->address_len));
-        creds_restore(&ours, &theirs);
+        caller_leave();
     }
     return result;
 }

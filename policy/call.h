@@ -159,12 +159,30 @@ static bool caller_counts(const struct request *r)
     return !socket_is_ip(r->kind) && geteuid() == 0;
 }
 
-/* Take the caller's user, groups and capabilities, until creds_restore(ours, theirs). 0 or -errno. */
-static int caller_enter(const struct request *r, struct creds *ours, struct creds *theirs)
+/* Whose rights we have taken, while we have. */
+static struct {
+    struct creds ours, caller;
+    const struct creds *theirs;
+} lent;
+
+/* Take these, until caller_leave. 0 or -errno. */
+static int caller_take(const struct creds *theirs)
 {
-    if (creds_read(getpid(), ours) < 0 || creds_read(r->tid, theirs) < 0 || !notify_valid(here.listener, r->id))
+    lent.theirs = theirs;
+    return creds_read(getpid(), &lent.ours) < 0 ? -EACCES : creds_take(&lent.ours, theirs);
+}
+
+/* Take the caller's. 0 or -errno. */
+static int caller_enter(const struct request *r)
+{
+    if (creds_read(r->tid, &lent.caller) < 0 || !notify_valid(here.listener, r->id))
         return -EACCES;
-    return creds_take(ours, theirs);
+    return caller_take(&lent.caller);
+}
+
+static void caller_leave(void)
+{
+    creds_restore(&lent.ours, lent.theirs);
 }
 
 #endif

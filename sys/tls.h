@@ -14,7 +14,6 @@ enum {
 };
 
 enum tls_alert {
-    TLS_HANDSHAKE_FAILURE = 40,
     TLS_ACCESS_DENIED = 49,
     TLS_DECODE_ERROR = 50,
     TLS_INTERNAL_ERROR = 80,
