@@ -1867,7 +1867,7 @@ static void dial_request(const struct proxy_message *m)
     struct lookup lookup = {.n = 0};
     struct dial *dial = dial_new();
     enum http_way way = http_may_reach(host, m->addr);
-    bool has;
+    const struct ip_addr *addr;
 
     if (dial == NULL) /* the request waits until its client gives up */
         return;
@@ -1875,16 +1875,15 @@ static void dial_request(const struct proxy_message *m)
     dial->tid = m->tid;
     dial->serial = m->serial;
     dial->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP, .addr = m->addr, .port = m->port};
-    const struct resolve_name *name = http_name_find(host, m->addr, &has);
+    const struct resolve_name *name = http_name_find(host);
     if (way == WAY_NONE || !http_governs(m->port, &dial->protocol)) {
         dial_fail(dial, EACCES);
         return;
     }
     if (way == WAY_ORIGINAL)
         dial_add(dial, m->addr);
-    for (size_t f = 0; way == WAY_NAME && name != NULL && f < RESOLVE_FAMILIES; f++)
-        for (size_t i = 0; i < name->families[f].n; i++)
-            dial_add(dial, name->families[f].addrs[i]);
+    for (size_t i = 0; way == WAY_NAME && name != NULL && (addr = resolve_address(name, i)) != NULL; i++)
+        dial_add(dial, *addr);
     if (dial->n > 0) {
         dial_next(dial, EACCES);
         return;

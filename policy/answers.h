@@ -127,21 +127,12 @@ static bool option_is_policy(const struct option *option)
 static void list_text(struct client *c)
 {
     const struct rule_text *text = &policy.texts[c->next_text];
-    char option[40], line[IP_TEXT_MAX];
+    char option[40];
 
     snprintf(option, sizeof option, "option %s", list_options[text->list] + 2);
     client_add_text(c, option, text->text);
-    if (c->next_name < policy.n_named && policy.named[c->next_name].tag == c->next_text) {
-        const struct resolve_name *name = &policy.names[policy.named[c->next_name++].name];
-
-        growing_append(&c->out, slice_of("at"));
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < name->families[f].n; a++) {
-                ip_addr_format(line, sizeof line, name->families[f].addrs[a]);
-                growing_add(&c->out, " %s", line);
-            }
-        growing_append(&c->out, slice_of("\n"));
-    }
+    if (c->next_name < policy.n_named && policy.named[c->next_name].tag == c->next_text)
+        name_add_at(&c->out, &policy.names[policy.named[c->next_name++].name]);
     c->next_text++;
 }
 

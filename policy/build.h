@@ -54,21 +54,35 @@ static void name_tell(const struct resolve_name *name)
 {
     struct text line = {.len = 0}, json = {.len = 0};
     char text[DNS_NAME_MAX + 1], addr[IP_TEXT_MAX];
+    const struct ip_addr *own;
 
     snprintf(text, sizeof text, "%.*s", (int)name->name.len, name->name.p);
     log_begin(&json);
     text_add(&json, ",\"operation\":\"resolve\",\"name\":");
     text_add_json(&json, text);
-    for (size_t f = 0, n = 0; f < RESOLVE_FAMILIES; f++)
-        for (size_t i = 0; i < name->families[f].n; i++) {
-            ip_addr_format(addr, sizeof addr, name->families[f].addrs[i]);
-            text_add(&line, " %s", addr);
-            text_add(&json, "%s\"%s\"", n++ == 0 ? ",\"addresses\":[" : ",", addr);
-        }
+    for (size_t i = 0; (own = resolve_address(name, i)) != NULL; i++) {
+        ip_addr_format(addr, sizeof addr, *own);
+        text_add(&line, " %s", addr);
+        text_add(&json, "%s\"%s\"", i == 0 ? ",\"addresses\":[" : ",", addr);
+    }
     text_add(&json, "],\"from\":\"%s\"}\n", name->from_hosts ? "hosts" : "dns");
     log_write(&log_to, &json);
     if (settings.verbose)
         say("%s is%s%s", text, line.bytes, name->from_hosts ? " (not from DNS)" : "");
+}
+
+/* The field of the control protocol that says which addresses a rule's name has. */
+static void name_add_at(struct growing *to, const struct resolve_name *name)
+{
+    char text[IP_TEXT_MAX];
+    const struct ip_addr *addr;
+
+    growing_append(to, slice_of("at"));
+    for (size_t i = 0; (addr = resolve_address(name, i)) != NULL; i++) {
+        ip_addr_format(text, sizeof text, *addr);
+        growing_add(to, " %s", text);
+    }
+    growing_append(to, slice_of("\n"));
 }
 
 /* One of policy.names has no address that could be used: where the first rule with it stands, and why. */
@@ -90,6 +104,7 @@ static struct growing hosts_known; /* the hosts file that names are looked up in
 static void policy_resolve(void)
 {
     static struct rule rule;
+    const struct ip_addr *addr;
     bool failed = false;
 
     if (policy.n_names == 0 && !policy.http_any_host && policy.undecided == UNDECIDED_REFUSED)
@@ -127,12 +142,8 @@ static void policy_resolve(void)
             http_rule_opens(policy.named[i].tag, &rule);
         else
             rule_parse(text->text, text->list, &rule);
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < name->families[f].n; a++) {
-                struct ip_addr addr = name->families[f].addrs[a];
-
-                policy_add_prefix(LIST_ALLOW, &rule, ip_prefix_of(addr), policy.named[i].tag);
-            }
+        for (size_t a = 0; (addr = resolve_address(name, a)) != NULL; a++)
+            policy_add_prefix(LIST_ALLOW, &rule, ip_prefix_of(*addr), policy.named[i].tag);
     }
 }
 

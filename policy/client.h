@@ -194,8 +194,6 @@ static void client_take_resolver(int fd, const char *name)
 /* The addresses of a rule's name, or what a unix rule's path is now; next_*: where the rule's are. */
 static void client_add_at(struct growing *request, size_t rule, size_t *next_named, size_t *next_unix)
 {
-    char addr[IP_TEXT_MAX];
-
     if (*next_unix < policy.n_unix_rules && policy.unix_rules[*next_unix].tag == rule) {
         const struct unix_rule *found = &policy.unix_rules[(*next_unix)++];
 
@@ -203,17 +201,8 @@ static void client_add_at(struct growing *request, size_t rule, size_t *next_nam
             growing_add(request, "at %llu %llu %s\n", (unsigned long long)found->device,
                         (unsigned long long)found->inode, found->text);
     }
-    if (*next_named < policy.n_named && policy.named[*next_named].tag == rule) {
-        const struct resolve_name *found = &policy.names[policy.named[(*next_named)++].name];
-
-        growing_append(request, slice_of("at"));
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < found->families[f].n; a++) {
-                ip_addr_format(addr, sizeof addr, found->families[f].addrs[a]);
-                growing_add(request, " %s", addr);
-            }
-        growing_append(request, slice_of("\n"));
-    }
+    if (*next_named < policy.n_named && policy.named[*next_named].tag == rule)
+        name_add_at(request, &policy.names[policy.named[(*next_named)++].name]);
 }
 
 /* allow, deny, restrict NAME SPEC...: names are looked up here, so that the sandbox never waits. */

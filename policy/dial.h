@@ -16,6 +16,7 @@
 #include "../sys/pin.h"
 #include "../sys/proxychannel.h"
 #include "../sys/proxyconn.h"
+#include "../sys/resolve.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -166,7 +167,7 @@ static bool redirect_dials_first(const struct destination *to)
     bool has = !policy.http_any_host;
 
     for (size_t i = 0; i < policy.n_names && !has; i++)
-        http_name_find(policy.names[i].name, to->addr, &has);
+        has = resolve_has(&policy.names[i], to->addr);
     for (size_t i = 0; i < policy.n_http_rules && !has; i++)
         has = policy.http_rules[i].kind == HOST_ADDRESS && ip_addr_equal(policy.http_rules[i].addr, to->addr);
     return has;

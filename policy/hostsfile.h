@@ -24,6 +24,7 @@ static void hosts_compose(struct growing *file)
 {
     struct growing real = {.p = NULL}, image = {.p = NULL};
     char machine[HOST_NAME_MAX + 1] = "";
+    const struct ip_addr *addr;
 
     if (settings.chroot != NULL)
         hosts_load(&image, settings.chroot, "/etc/hosts");
@@ -33,9 +34,8 @@ static void hosts_compose(struct growing *file)
     hosts_compose_base(file, growing_slice(&image));
     hosts_compose_machine(file, growing_slice(&real), slice_of(machine));
     for (size_t i = 0; i < policy.n_names; i++)
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < policy.names[i].families[f].n; a++)
-                hosts_compose_entry(file, policy.names[i].families[f].addrs[a], policy.names[i].name);
+        for (size_t a = 0; (addr = resolve_address(&policy.names[i], a)) != NULL; a++)
+            hosts_compose_entry(file, *addr, policy.names[i].name);
     if (file->failed)
         die("cannot compose the hosts file: out of memory");
     free(real.p);

@@ -30,30 +30,21 @@ enum http_way {
 /* Why a request was refused: what a report's result says. */
 enum http_reason { REASON_RULES, REASON_FOREIGN, REASON_MALFORMED, REASON_NAMELESS };
 
-/* What the policy's names have: is this one of them? Then `has`, whether the address is among its own. */
-static const struct resolve_name *http_name_find(struct slice host, struct ip_addr addr, bool *has)
+/* Which of the policy's names this is; NULL: none. */
+static const struct resolve_name *http_name_find(struct slice host)
 {
-    *has = false;
-    for (size_t i = 0; i < policy.n_names; i++) {
-        const struct resolve_name *name = &policy.names[i];
-
-        if (!hosts_name_equal(name->name, host))
-            continue;
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < name->families[f].n; a++)
-                *has = *has || ip_addr_equal(name->families[f].addrs[a], addr);
-        return name;
-    }
+    for (size_t i = 0; i < policy.n_names; i++)
+        if (hosts_name_equal(policy.names[i].name, host))
+            return &policy.names[i];
     return NULL;
 }
 
 static enum http_way http_way(struct slice host, const struct ip_addr *literal, struct ip_addr addr)
 {
-    bool has;
-
     if (literal != NULL)
         return ip_addr_equal(*literal, addr) ? WAY_ORIGINAL : WAY_NONE;
-    http_name_find(host, addr, &has);
+    const struct resolve_name *name = http_name_find(host);
+    bool has = name != NULL && resolve_has(name, addr);
     return has ? WAY_ORIGINAL : policy.http_any_host ? WAY_NAME : WAY_NONE;
 }
 

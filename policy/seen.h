@@ -94,10 +94,8 @@ static struct slice name_of(struct ip_addr addr)
     size_t at = 0;
 
     for (size_t i = 0; i < policy.n_names; i++)
-        for (size_t f = 0; f < RESOLVE_FAMILIES; f++)
-            for (size_t a = 0; a < policy.names[i].families[f].n; a++)
-                if (ip_addr_equal(policy.names[i].families[f].addrs[a], addr))
-                    return policy.names[i].name;
+        if (resolve_has(&policy.names[i], addr))
+            return policy.names[i].name;
     size_t seen = seen_find(addr, &at);
     return seen < SEEN_NAMES_MAX ? slice_of(seen_names[seen].text) : hosts_name_of(addr);
 }

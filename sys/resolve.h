@@ -34,6 +34,27 @@ struct resolve_name {
     struct query families[RESOLVE_FAMILIES]; /* n and addrs are what was found */
 };
 
+/* Address i of a name, those of IPv4 first; NULL: it has no more. */
+static const struct ip_addr *resolve_address(const struct resolve_name *name, size_t i)
+{
+    const struct query *v4 = &name->families[RESOLVE_V4], *v6 = &name->families[RESOLVE_V6];
+
+    if (i < v4->n)
+        return &v4->addrs[i];
+    return i - v4->n < v6->n ? &v6->addrs[i - v4->n] : NULL;
+}
+
+/* Is an address among a name's? */
+static bool resolve_has(const struct resolve_name *name, struct ip_addr addr)
+{
+    const struct ip_addr *own;
+
+    for (size_t i = 0; (own = resolve_address(name, i)) != NULL; i++)
+        if (ip_addr_equal(*own, addr))
+            return true;
+    return false;
+}
+
 /* ---- without a server: the hosts file, localhost ---- */
 
 static void resolve_add_local(struct resolve_name *name, struct ip_addr addr)
