@@ -28,30 +28,20 @@ static struct live_change {
     const char *shut; /* what would have to be open, and isn't */
 } change;
 
-static void change_add_box(struct ip_prefix prefix, enum protocol protocol, struct port_range ports)
+static void change_add_box(const struct rule_box *box, void *unused)
 {
-    bool whole = ports.first == 0 && ports.last == UINT16_MAX;
+    bool whole = box->ports.first == 0 && box->ports.last == UINT16_MAX;
 
+    (void)unused;
     if (change.n_boxes < LIVE_BOXES_MAX)
         change.boxes[change.n_boxes] = (struct liveset_rule){
-            .prefix = prefix, .ports = ports, .kind = (uint8_t)protocol, .tag = (uint32_t)change.n_specs,
-            .any_port = whole || change.verb != LIVE_DENY};
+            .prefix = box->prefix, .ports = box->ports, .kind = (uint8_t)box->protocol,
+            .tag = (uint32_t)change.n_specs, .any_port = whole || change.verb != LIVE_DENY};
     change.n_boxes++; /* past the end: too many, which is said later */
 }
 
-/* One prefix of a rule, with all of its ports. */
-static void change_add_prefix(struct ip_prefix prefix, void *argument)
-{
-    static const struct port_range all = {0, UINT16_MAX};
-    const struct rule *rule = argument;
-
-    for (unsigned p = 0; p < PROTOCOLS; p++)
-        for (size_t i = 0; rule->protocols & 1u << p && i < (rule->n_ports ? rule->n_ports : 1); i++)
-            change_add_box(prefix, (enum protocol)p, rule->n_ports ? rule->ports[i] : all);
-}
-
 /* The addresses of a rule's name, with spaces between. */
-static rule_error change_add_addresses(struct slice at, struct rule *rule)
+static rule_error change_add_addresses(struct slice at, const struct rule *rule)
 {
     if (at.len == 0)
         return "a host name without its addresses";
@@ -60,7 +50,7 @@ static rule_error change_add_addresses(struct slice at, struct rule *rule)
 
         if (ip_addr_parse(slice_split(&at, ' '), &addr) < 0)
             return "a host name with something that is no address";
-        change_add_prefix(ip_prefix_of(ip_addr_canonical(addr)), rule);
+        rule_each_box_of(rule, ip_prefix_of(ip_addr_canonical(addr)), change_add_box, NULL);
     }
     return NULL;
 }
@@ -131,7 +121,7 @@ static rule_error change_add_spec(struct slice spec, struct slice at)
         error = rule_parse(spec, change.verb == LIVE_DENY ? LIST_DENY : LIST_ALLOW, &rule);
     if (error == NULL && !local) {
         change_need(&rule);
-        rule_each_prefix(&rule, change_add_prefix, &rule);
+        rule_each_box(&rule, change_add_box, NULL);
         if (rule.target == TARGET_NAME)
             error = change_add_addresses(at, &rule);
     }
@@ -398,7 +388,6 @@ static const char *change_apply(void)
         uint32_t tag = live_add_rule(change.texts[i], (uint32_t)owner, ends);
 
         change.texts[i] = NULL;
-
         for (; box < change.n_boxes && change.boxes[box].tag == i; box++) {
             struct liveset_rule at = change.boxes[box];
 

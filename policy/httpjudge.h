@@ -39,6 +39,15 @@ static const struct resolve_name *http_name_find(struct slice host)
     return NULL;
 }
 
+/* The address that a host is, kept in *room; NULL: it is a name. */
+static const struct ip_addr *http_literal(struct slice host, struct ip_addr *room)
+{
+    if (ip_addr_parse(host, room) < 0)
+        return NULL;
+    *room = ip_addr_canonical(*room);
+    return room;
+}
+
 static enum http_way http_way(struct slice host, const struct ip_addr *literal, struct ip_addr addr)
 {
     if (literal != NULL)
@@ -82,12 +91,8 @@ static struct decision http_decide(struct slice method, struct slice host, struc
 {
     struct decision decision = {VERDICT_DENY, 0, -1};
     struct ip_addr parsed;
-    const struct ip_addr *literal = NULL;
+    const struct ip_addr *literal = http_literal(host, &parsed);
 
-    if (ip_addr_parse(host, &parsed) == 0) {
-        parsed = ip_addr_canonical(parsed);
-        literal = &parsed;
-    }
     *way = http_way(host, literal, addr);
     for (size_t i = 0; i < policy.n_http_rules; i++) {
         const struct http_rule *rule = &policy.http_rules[i];
@@ -153,12 +158,7 @@ static void http_format_refusal(char *to, size_t room, const struct proxy_messag
 static enum http_way http_may_reach(struct slice host, struct ip_addr addr)
 {
     struct ip_addr parsed;
-    const struct ip_addr *literal = NULL;
-
-    if (ip_addr_parse(host, &parsed) == 0) {
-        parsed = ip_addr_canonical(parsed);
-        literal = &parsed;
-    }
+    const struct ip_addr *literal = http_literal(host, &parsed);
     enum http_way way = http_way(host, literal, addr);
     if (!policy.any[LIST_HTTP])
         return way;

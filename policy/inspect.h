@@ -38,6 +38,11 @@ struct inspected_change {
     uint32_t rule;
 };
 
+struct inspected_unix {
+    struct unix_rule *rules;
+    size_t n, room;
+};
+
 static struct {
     struct inspected_rule *rules;
     size_t n_rules, rule_room;
@@ -46,8 +51,7 @@ static struct {
     struct ip_boxes permits, denies; /* tags: of rules */
     struct slice *start_denies;      /* which no change permits */
     size_t n_start_denies, start_deny_room;
-    struct unix_rule *unix_permits, *unix_denies;
-    size_t n_unix_permits, unix_permit_room, n_unix_denies, unix_deny_room;
+    struct inspected_unix unix_permits, unix_denies;
     pid_t asks[LIVE_SCOPES_MAX]; /* whose changes count, the sandbox's (0) first, the nearest process's last */
     size_t n_asks;
     bool open;       /* all that isn't denied is permitted */
@@ -57,49 +61,41 @@ static struct {
 
 static uint32_t inspected_add_rule(struct slice text, struct slice at, uint64_t left)
 {
-    if (inspected.n_rules == inspected.rule_room)
-        inspected.rules = grow(inspected.rules, &inspected.rule_room, sizeof *inspected.rules);
+    inspected.rules = grow(inspected.rules, inspected.n_rules, &inspected.rule_room, sizeof *inspected.rules);
     inspected.rules[inspected.n_rules] = (struct inspected_rule){.text = text, .at = at, .left = left};
     return (uint32_t)inspected.n_rules++;
 }
 
-/* What inspected_add_prefix adds to. */
+/* What inspected_add_box adds to. */
 struct inspected_to {
     struct ip_boxes *boxes;
-    const struct rule *rule;
     uint32_t tag;
 };
 
-static void inspected_add_prefix(struct ip_prefix prefix, void *argument)
+static void inspected_add_box(const struct rule_box *said, void *argument)
 {
-    static const struct port_range all = {0, UINT16_MAX};
     const struct inspected_to *to = argument;
-    const struct rule *rule = to->rule;
+    struct ip_box box = {said->prefix, said->ports, (uint8_t)said->protocol, true, to->tag};
 
-    for (unsigned p = 0; p < PROTOCOLS; p++)
-        for (size_t i = 0; rule->protocols & 1u << p && i < (rule->n_ports ? rule->n_ports : 1); i++) {
-            struct ip_box box = {prefix, rule->n_ports ? rule->ports[i] : all, (uint8_t)p, true, to->tag};
-
-            ip_boxes_add(to->boxes, &box);
-            inspected.rules[to->tag].n_boxes++;
-        }
+    ip_boxes_add(to->boxes, &box);
+    inspected.rules[to->tag].n_boxes++;
 }
 
 /* All boxes of a rule, those of its name's addresses as well. */
 static void inspected_add_boxes(struct ip_boxes *boxes, uint32_t tag, bool denies)
 {
     static struct rule rule;
-    struct inspected_to to = {boxes, &rule, tag};
+    struct inspected_to to = {boxes, tag};
     struct inspected_rule *said = &inspected.rules[tag];
     struct ip_addr addr;
 
     said->n_boxes = 0;
     if (rule_parse(said->text, denies ? LIST_DENY : LIST_ALLOW, &rule) != NULL)
         die("cannot understand the rule '%.*s'", (int)said->text.len, said->text.p);
-    rule_each_prefix(&rule, inspected_add_prefix, &to);
+    rule_each_box(&rule, inspected_add_box, &to);
     for (struct slice at = said->at; rule.target == TARGET_NAME && at.len > 0;)
         if (ip_addr_parse(slice_split(&at, ' '), &addr) == 0)
-            inspected_add_prefix(ip_prefix_of(ip_addr_canonical(addr)), &to);
+            rule_each_box_of(&rule, ip_prefix_of(ip_addr_canonical(addr)), inspected_add_box, &to);
 }
 
 /* Is it a unix rule? Then it is read. */
@@ -119,31 +115,24 @@ static bool inspected_read_unix(uint32_t tag, struct unix_rule *rule)
     return true;
 }
 
-static void inspected_permit_unix(struct unix_rule rule)
+static void inspected_add_unix(struct inspected_unix *to, struct unix_rule rule)
 {
-    if (inspected.n_unix_permits == inspected.unix_permit_room)
-        inspected.unix_permits = grow(inspected.unix_permits, &inspected.unix_permit_room, sizeof rule);
-    inspected.unix_permits[inspected.n_unix_permits++] = rule;
-}
-
-static void inspected_deny_unix(struct unix_rule rule)
-{
-    if (inspected.n_unix_denies == inspected.unix_deny_room)
-        inspected.unix_denies = grow(inspected.unix_denies, &inspected.unix_deny_room, sizeof rule);
-    inspected.unix_denies[inspected.n_unix_denies++] = rule;
+    to->rules = grow(to->rules, to->n, &to->room, sizeof *to->rules);
+    to->rules[to->n++] = rule;
 }
 
 /* allow and deny, a rule of it. */
 static void inspected_apply_rule(const struct inspected_change *c)
 {
+    struct inspected_unix *denies = &inspected.unix_denies;
     struct ip_boxes said = {.p = NULL};
     struct unix_rule rule;
 
     if (inspected_read_unix(c->rule, &rule)) {
-        for (size_t i = inspected.n_unix_denies; i-- > 0 && c->verb == LIVE_ALLOW;)
-            if (unix_rule_is_within(&inspected.unix_denies[i], &rule))
-                inspected.unix_denies[i] = inspected.unix_denies[--inspected.n_unix_denies];
-        (c->verb == LIVE_ALLOW ? inspected_permit_unix : inspected_deny_unix)(rule);
+        for (size_t i = denies->n; i-- > 0 && c->verb == LIVE_ALLOW;)
+            if (unix_rule_is_within(&denies->rules[i], &rule))
+                denies->rules[i] = denies->rules[--denies->n];
+        inspected_add_unix(c->verb == LIVE_ALLOW ? &inspected.unix_permits : denies, rule);
         return;
     }
     inspected_add_boxes(&said, c->rule, c->verb == LIVE_DENY);
@@ -158,11 +147,9 @@ static void inspected_apply_rule(const struct inspected_change *c)
 static void inspected_restrict(size_t first, size_t end)
 {
     struct ip_boxes said = {.p = NULL};
-    struct unix_rule *before = inspected.unix_permits;
-    size_t n = inspected.n_unix_permits;
+    struct inspected_unix before = inspected.unix_permits;
 
-    inspected.unix_permits = NULL;
-    inspected.n_unix_permits = inspected.unix_permit_room = 0;
+    inspected.unix_permits = (struct inspected_unix){NULL, 0, 0};
     for (size_t i = first; i < end; i++) {
         struct unix_rule rule;
 
@@ -172,16 +159,16 @@ static void inspected_restrict(size_t first, size_t end)
             inspected_add_boxes(&said, inspected.changes[i].rule, false);
             continue;
         }
-        for (size_t b = 0; b < n; b++)
-            if (unix_rule_is_within(&before[b], &rule))
-                inspected_permit_unix(before[b]);
-            else if (unix_rule_is_within(&rule, &before[b]))
-                inspected_permit_unix(rule);
+        for (size_t b = 0; b < before.n; b++)
+            if (unix_rule_is_within(&before.rules[b], &rule))
+                inspected_add_unix(&inspected.unix_permits, before.rules[b]);
+            else if (unix_rule_is_within(&rule, &before.rules[b]))
+                inspected_add_unix(&inspected.unix_permits, rule);
     }
     ip_boxes_keep(&inspected.permits, &said);
     inspected.restricted = true;
     free(said.p);
-    free(before);
+    free(before.rules);
 }
 
 /* One change after the other, of one process or (0) the sandbox; pid -1: of all processes what denies. They are in
@@ -220,8 +207,7 @@ static void inspected_read_live(struct slice value, struct slice at)
     c.pid = (pid_t)pid;
     c.has_rule = !slice_is(value, "-");
     c.rule = inspected_add_rule(value, at, left);
-    if (inspected.n_changes == inspected.change_room)
-        inspected.changes = grow(inspected.changes, &inspected.change_room, sizeof c);
+    inspected.changes = grow(inspected.changes, inspected.n_changes, &inspected.change_room, sizeof c);
     inspected.changes[inspected.n_changes++] = c;
 }
 
@@ -232,8 +218,8 @@ static void inspected_read_option(struct slice value, struct slice at)
     struct unix_rule rule;
 
     if (slice_is(name, "net-deny") && !rule_cut_unix(&target)) {
-        if (inspected.n_start_denies == inspected.start_deny_room)
-            inspected.start_denies = grow(inspected.start_denies, &inspected.start_deny_room, sizeof value);
+        inspected.start_denies =
+            grow(inspected.start_denies, inspected.n_start_denies, &inspected.start_deny_room, sizeof value);
         inspected.start_denies[inspected.n_start_denies++] = value;
         return;
     }
@@ -244,7 +230,7 @@ static void inspected_read_option(struct slice value, struct slice at)
     uint32_t tag = inspected_add_rule(value, at, 0);
     if (inspected_read_unix(tag, &rule)) {
         unix_rule_find(&rule);
-        inspected_permit_unix(rule);
+        inspected_add_unix(&inspected.unix_permits, rule);
     } else {
         inspected_add_boxes(&inspected.permits, tag, false);
     }
@@ -340,10 +326,10 @@ static void inspected_print_boxes(const char *option, const struct ip_boxes *set
     }
 }
 
-static void inspected_print_unix(const char *option, const struct unix_rule *rules, size_t n)
+static void inspected_print_unix(const char *option, const struct inspected_unix *set)
 {
-    for (size_t i = 0; i < n; i++) {
-        const struct inspected_rule *rule = &inspected.rules[rules[i].tag];
+    for (size_t i = 0; i < set->n; i++) {
+        const struct inspected_rule *rule = &inspected.rules[set->rules[i].tag];
 
         printf("%s %.*s", option, (int)rule->text.len, rule->text.p);
         inspected_print_note(rule, false);
@@ -376,7 +362,7 @@ static void inspected_print_ip(void)
     bool denies = inspected.n_start_denies + inspected.denies.n > 0;
     if (inspected.permits.n == 0)
         return;
-    if (!inspected.open || inspected.restricted || inspected.n_unix_permits > 0 || !denies)
+    if (!inspected.open || inspected.restricted || inspected.unix_permits.n > 0 || !denies)
         inspected_print_boxes("net-allow", &inspected.permits);
     for (size_t i = 0; i < inspected.n_start_denies; i++)
         printf("net-deny %.*s\n", (int)inspected.start_denies[i].len, inspected.start_denies[i].p);
@@ -422,8 +408,8 @@ static int inspect_command(char **operands)
         inspected_apply(-1);
     }
     inspected_print_ip();
-    inspected_print_unix("net-allow", inspected.unix_permits, inspected.n_unix_permits);
-    inspected_print_unix("net-deny", inspected.unix_denies, inspected.n_unix_denies);
+    inspected_print_unix("net-allow", &inspected.unix_permits);
+    inspected_print_unix("net-deny", &inspected.unix_denies);
     if (asked.pid == NULL)
         inspected_print_processes();
     if (inspected.permits.failed || inspected.denies.failed)

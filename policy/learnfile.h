@@ -34,8 +34,7 @@ static size_t n_pieces, piece_room;
 
 static void piece_add(enum piece_kind kind, const struct learned *note, const char *target)
 {
-    if (n_pieces == piece_room)
-        learned_pieces = grow(learned_pieces, &piece_room, sizeof *learned_pieces);
+    learned_pieces = grow(learned_pieces, n_pieces, &piece_room, sizeof *learned_pieces);
     struct learned_piece *piece = &learned_pieces[n_pieces++];
     *piece = (struct learned_piece){.kind = kind, .protocol = note->protocol, .target = strdup(target),
                                     .first = note->any_port ? 0 : note->port,

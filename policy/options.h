@@ -121,8 +121,7 @@ struct given_option {
 
 static void option_apply(const struct option *option, const char *value)
 {
-    if (settings.n_given == settings.given_room)
-        settings.given = grow(settings.given, &settings.given_room, sizeof *settings.given);
+    settings.given = grow(settings.given, settings.n_given, &settings.given_room, sizeof *settings.given);
     settings.given[settings.n_given++] = (struct given_option){option, value};
     if (option->flag != NULL)
         *option->flag = true;

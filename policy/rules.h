@@ -232,22 +232,56 @@ static rule_error rule_parse_bind(struct slice text, struct rule *rule)
     return error != NULL || ports.p == NULL ? error : rule_parse_ports(ports, true, rule);
 }
 
-/* Call `each` with every prefix that a rule's target comes to; a name's addresses aren't known here. */
-static void rule_each_prefix(const struct rule *rule, void (*each)(struct ip_prefix, void *), void *argument)
+/* What a rule comes to: a prefix and a range of ports, in one protocol. */
+struct rule_box {
+    struct ip_prefix prefix;
+    enum protocol protocol;
+    struct port_range ports;
+};
+
+/* Call `each` with every box that a rule has with this prefix. */
+static void rule_each_box_of(const struct rule *rule, struct ip_prefix prefix,
+                             void (*each)(const struct rule_box *, void *), void *argument)
+{
+    static const struct port_range all = {0, UINT16_MAX};
+    const struct port_range *ports = rule->n_ports ? rule->ports : &all;
+
+    for (unsigned p = 0; p < PROTOCOLS; p++)
+        for (size_t i = 0; rule->protocols & 1u << p && i < (rule->n_ports ? rule->n_ports : 1); i++)
+            each(&(struct rule_box){prefix, (enum protocol)p, ports[i]}, argument);
+}
+
+/* What rule_each_prefix hands on. */
+struct rule_each {
+    const struct rule *rule;
+    void (*each)(const struct rule_box *, void *);
+    void *argument;
+};
+
+static void rule_each_prefix(struct ip_prefix prefix, void *argument)
+{
+    const struct rule_each *of = argument;
+
+    rule_each_box_of(of->rule, prefix, of->each, of->argument);
+}
+
+/* Call `each` with every box that a rule comes to; a name's addresses aren't known here. */
+static void rule_each_box(const struct rule *rule, void (*each)(const struct rule_box *, void *), void *argument)
 {
     static const struct ip_prefix all4 = {{0, 0, 4}, 0}, all6 = {{0, 0, 6}, 0};
+    struct rule_each of = {rule, each, argument};
 
     switch (rule->target) {
     case TARGET_PREFIX:
-        each(rule->prefix, argument);
+        rule_each_prefix(rule->prefix, &of);
         break;
     case TARGET_WORD: /* public, private, metadata: the ranges that make it up */
-        special_expand(rule->word, all4, each, argument);
-        special_expand(rule->word, all6, each, argument);
+        special_expand(rule->word, all4, rule_each_prefix, &of);
+        special_expand(rule->word, all6, rule_each_prefix, &of);
         break;
     case TARGET_ANY:
-        each(all4, argument);
-        each(all6, argument);
+        rule_each_prefix(all4, &of);
+        rule_each_prefix(all6, &of);
         break;
     case TARGET_NAME:
         break;

@@ -13,8 +13,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static void *grow(void *old, size_t *room, size_t size)
+/* An array with room for another element behind its n. */
+static void *grow(void *old, size_t n, size_t *room, size_t size)
 {
+    if (n < *room)
+        return old;
     *room = *room ? *room * 2 : 16;
     void *grown = reallocarray(old, *room, size);
     if (grown == NULL)
@@ -24,38 +27,35 @@ static void *grow(void *old, size_t *room, size_t size)
 
 static void entry_add(struct entry_list *to, const struct ipset_entry *entry)
 {
-    if (to->n == to->room)
-        to->entries = grow(to->entries, &to->room, sizeof *to->entries);
+    to->entries = grow(to->entries, to->n, &to->room, sizeof *to->entries);
     to->entries[to->n++] = *entry;
+}
+
+/* What policy_add_box adds to. */
+struct policy_rule {
+    enum rule_list list;
+    uint32_t tag;
+};
+
+static void policy_add_box(const struct rule_box *box, void *argument)
+{
+    const struct policy_rule *of = argument;
+    struct entry_list *to = &policy.building[of->list][box->protocol][box->prefix.addr.version == 6];
+
+    entry_add(to, &(struct ipset_entry){box->prefix, box->ports, of->tag});
 }
 
 static void policy_add_prefix(enum rule_list list, const struct rule *rule, struct ip_prefix prefix, uint32_t tag)
 {
-    static const struct port_range all = {0, UINT16_MAX};
-
-    for (unsigned p = 0; p < PROTOCOLS; p++) {
-        struct entry_list *to = &policy.building[list][p][prefix.addr.version == 6];
-        const struct port_range *ports = rule->n_ports ? rule->ports : &all;
-
-        if (!(rule->protocols & 1u << p))
-            continue;
-        for (size_t i = 0; i < (rule->n_ports ? rule->n_ports : 1); i++)
-            entry_add(to, &(struct ipset_entry){prefix, ports[i], tag});
-    }
+    rule_each_box_of(rule, prefix, policy_add_box, &(struct policy_rule){list, tag});
 }
 
-/* What policy_add_each hands on. */
-struct tagged_rule {
-    enum rule_list list;
-    const struct rule *rule;
-    uint32_t tag;
-};
-
-static void policy_add_each(struct ip_prefix prefix, void *argument)
+/* Note a rule as it is written. Its tag. */
+static uint32_t policy_add_text(enum rule_list list, struct slice text)
 {
-    const struct tagged_rule *of = argument;
-
-    policy_add_prefix(of->list, of->rule, prefix, of->tag);
+    policy.texts = grow(policy.texts, policy.n_texts, &policy.text_room, sizeof *policy.texts);
+    policy.texts[policy.n_texts] = (struct rule_text){text, list};
+    return (uint32_t)policy.n_texts++;
 }
 
 static void policy_add_name(struct slice name, uint32_t tag)
@@ -65,12 +65,10 @@ static void policy_add_name(struct slice name, uint32_t tag)
     while (at < policy.n_names && !hosts_name_equal(policy.names[at].name, name))
         at++;
     if (at == policy.n_names) {
-        if (policy.n_names == policy.name_room)
-            policy.names = grow(policy.names, &policy.name_room, sizeof *policy.names);
+        policy.names = grow(policy.names, policy.n_names, &policy.name_room, sizeof *policy.names);
         policy.names[policy.n_names++] = (struct resolve_name){.name = name};
     }
-    if (policy.n_named == policy.named_room)
-        policy.named = grow(policy.named, &policy.named_room, sizeof *policy.named);
+    policy.named = grow(policy.named, policy.n_named, &policy.named_room, sizeof *policy.named);
     policy.named[policy.n_named++] = (struct named_rule){tag, at, say_where};
 }
 
@@ -84,8 +82,7 @@ static rule_error policy_add_unix(enum rule_list list, struct slice target, uint
         error = unix_rule_find(&rule);
     if (error != NULL)
         return error;
-    if (policy.n_unix_rules == policy.unix_room)
-        policy.unix_rules = grow(policy.unix_rules, &policy.unix_room, sizeof *policy.unix_rules);
+    policy.unix_rules = grow(policy.unix_rules, policy.n_unix_rules, &policy.unix_room, sizeof *policy.unix_rules);
     policy.unix_rules[policy.n_unix_rules++] = rule;
     return NULL;
 }
@@ -97,11 +94,8 @@ static void policy_add_http(enum rule_list list, struct slice text)
 
     if (error != NULL)
         die("%s '%.*s': %s", list_options[list], (int)text.len, text.p, error);
-    if (policy.n_texts == policy.text_room)
-        policy.texts = grow(policy.texts, &policy.text_room, sizeof *policy.texts);
-    policy.texts[policy.n_texts++] = (struct rule_text){text, list};
-    if (policy.n_http_rules == policy.http_room)
-        policy.http_rules = grow(policy.http_rules, &policy.http_room, sizeof *policy.http_rules);
+    policy_add_text(list, text);
+    policy.http_rules = grow(policy.http_rules, policy.n_http_rules, &policy.http_room, sizeof *policy.http_rules);
     policy.http_rules[policy.n_http_rules++] = rule;
     policy.any[list] = true;
     if (list == LIST_HTTP && rule.kind == HOST_NAME)
@@ -126,18 +120,14 @@ static void policy_add(enum rule_list list, struct slice text)
         error = binds ? rule_parse_bind(text, &rule) : rule_parse(text, list, &rule);
     if (error != NULL)
         die("%s '%.*s': %s", list_options[list], (int)text.len, text.p, error);
-    if (policy.n_texts == policy.text_room)
-        policy.texts = grow(policy.texts, &policy.text_room, sizeof *policy.texts);
-    uint32_t tag = (uint32_t)policy.n_texts;
-    policy.texts[policy.n_texts++] = (struct rule_text){text, list};
+    uint32_t tag = policy_add_text(list, text);
     if (local) { /* says nothing of IP */
         policy.any[list] = policy.any[list] || list == LIST_ALLOW;
         return;
     }
     policy.any[list] = true;
     policy.names_ranges = policy.names_ranges || rule.target == TARGET_WORD;
-    struct tagged_rule of = {list, &rule, tag};
-    rule_each_prefix(&rule, policy_add_each, &of);
+    rule_each_box(&rule, policy_add_box, &(struct policy_rule){list, tag});
     if (rule.target == TARGET_NAME)
         policy_add_name(rule.name, tag);
 }
