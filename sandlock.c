@@ -1891,7 +1891,7 @@ static void dial_request(const struct proxy_message *m)
     lookup.tag = (uint64_t)dial->age << 32 | (uint64_t)(dial - dials);
     http_copy(lookup.name, sizeof lookup.name, host);
     if (send(here.lookups.channel, &lookup, sizeof lookup, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        dial_fail(dial, EAGAIN);
+        dial_fail(dial, errno == EAGAIN ? EAGAIN : EHOSTUNREACH);
 }
 
 /* A name was looked up for a request. */
@@ -1908,17 +1908,29 @@ static void dial_take_lookup(const struct lookup *lookup)
     dial_next(dial, EHOSTUNREACH);
 }
 
+/* Nobody looks names up any more. */
+static void lookups_fail(void)
+{
+    say("the process that looks up names has ended: those that weren't known by then can't be found");
+    epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.lookups.channel, NULL);
+    helper_end(&here.lookups);
+    for (size_t i = 0; i < n_dials_used; i++)
+        if (dials[i].state == DIAL_LOOKUP)
+            dial_next(&dials[i], EHOSTUNREACH);
+}
+
 /* A name was looked up: for a request, or since the command did so. */
 static void serve_lookup(void)
 {
     struct lookup lookup;
+    ssize_t n = recv(here.lookups.channel, &lookup, sizeof lookup, MSG_DONTWAIT);
 
-    if (recv(here.lookups.channel, &lookup, sizeof lookup, MSG_DONTWAIT) != sizeof lookup)
-        return;
-    if ((uint32_t)lookup.tag == UINT32_MAX)
+    if (n == sizeof lookup && (uint32_t)lookup.tag == UINT32_MAX)
         seen_take(&lookup);
-    else
+    else if (n == sizeof lookup)
         dial_take_lookup(&lookup);
+    else if (n == 0 || errno != EAGAIN)
+        lookups_fail();
     seen_send();
 }
 
@@ -1928,8 +1940,8 @@ static void learn_wait(void)
     uint64_t end = clock_ms() + LEARN_WAIT_MS;
     struct pollfd channel = {.fd = here.lookups.channel, .events = POLLIN};
 
-    while (policy.undecided == UNDECIDED_LEARNED && n_seen_answered < n_seen && clock_ms() < end &&
-           poll(&channel, 1, (int)(end - clock_ms())) == 1 && !(channel.revents & (POLLHUP | POLLERR)))
+    while (policy.undecided == UNDECIDED_LEARNED && seen_waits() && clock_ms() < end &&
+           poll(&channel, 1, (int)(end - clock_ms())) == 1)
         serve_lookup();
 }
 
@@ -1954,6 +1966,9 @@ static void proxy_serve(uint32_t events)
         say("the proxy has ended: what goes through it is refused from now on");
         epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.proxy.channel, NULL);
         helper_end(&here.proxy);
+        for (size_t i = 0; i < n_dials_used; i++)
+            if (dials[i].state != DIAL_FREE)
+                dial_fail(&dials[i], ECONNREFUSED);
         return;
     }
     message.method[sizeof message.method - 1] = message.host[sizeof message.host - 1] = 0;

@@ -147,7 +147,7 @@ static void ask_watch(uint32_t events, int operation)
 /* Is the name of what is asked about perhaps being looked up still? */
 static bool ask_waits(const struct asker_question *q)
 {
-    return n_seen_answered < n_seen && clock_ms() + ask_patience() < q->deadline + SEEN_WAIT_MS;
+    return seen_waits() && clock_ms() + ask_patience() < q->deadline + SEEN_WAIT_MS;
 }
 
 /* --ask: start who is to be asked, or take the descriptor. */

@@ -66,6 +66,12 @@ static void seen_take(const struct lookup *lookup)
         seen_addrs[n_seen_addrs++] = (struct seen_addr){lookup->addrs[i], lookup->tag >> 32};
 }
 
+/* Is a name being looked up still? */
+static bool seen_waits(void)
+{
+    return here.lookups.channel >= 0 && n_seen_answered < n_seen;
+}
+
 /* The next name from *at on that has this address; SEEN_NAMES_MAX: there is none. */
 static size_t seen_find(struct ip_addr addr, size_t *at)
 {

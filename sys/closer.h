@@ -14,8 +14,8 @@ enum { CLOSER_WAITING_MAX = 64 };
 
 /* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close. */
 struct closer {
-    int pipe; /* its write end, owned; < 0: not started */
-    pid_t pid;
+    int requests, pipe; /* its read and its write end, owned; < 0: there is none yet */
+    pid_t pid;          /* 0: not started */
 };
 
 /* The helper's life. */
@@ -29,25 +29,30 @@ static void closer_run(int requests, pid_t parent)
     _exit(0);
 }
 
-/* 0 or -errno. */
+/* Have it run: start it, or again if it was killed, which nothing tells us. Then what it left in the pipe, whose both
+ * ends are ours as well, is the new one's. 0 or -errno. */
 static int closer_start(struct closer *closer)
 {
     int ends[2];
     pid_t parent = getpid();
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    if (closer->pid > 0 && waitpid(closer->pid, NULL, __WALL | WNOHANG) != closer->pid)
+        return 0;
+    closer->pid = 0;
+    if (closer->pipe < 0) {
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return -errno;
+        fcntl(ends[1], F_SETFL, O_NONBLOCK);
+        closer->requests = ends[0];
+        closer->pipe = ends[1];
+    }
     /* As fork(2), but for the shared table; no exit signal: it is nobody's child to wait for by accident. */
     long pid = syscall(__NR_clone, CLONE_FILES, 0, 0, 0, 0);
     if (pid == 0)
-        closer_run(ends[0], parent);
-    if (pid < 0) {
-        close(ends[0]);
-        close(ends[1]);
+        closer_run(closer->requests, parent);
+    if (pid < 0)
         return -errno;
-    }
-    *closer = (struct closer){ends[1], (pid_t)pid};
+    closer->pid = (pid_t)pid;
     return 0;
 }
 
@@ -58,7 +63,7 @@ static void closer_close(struct closer *closer, int fd)
     static const struct linger off = {0, 0};
     int waiting = 0;
 
-    if (closer->pipe >= 0 || closer_start(closer) == 0)
+    if (closer_start(closer) == 0)
         if (ioctl(closer->pipe, FIONREAD, &waiting) == 0 && waiting < CLOSER_WAITING_MAX * (int)sizeof fd &&
             write(closer->pipe, &fd, sizeof fd) == sizeof fd)
             return;
@@ -69,11 +74,11 @@ static void closer_close(struct closer *closer, int fd)
 /* End the helper; what it still has to close is closed with us. */
 static void closer_end(struct closer *closer)
 {
-    if (closer->pipe < 0)
+    if (closer->pid == 0)
         return;
     kill(closer->pid, SIGKILL);
     waitpid(closer->pid, NULL, __WALL);
-    closer->pipe = -1;
+    closer->pid = 0;
 }
 
 #endif

@@ -1,12 +1,13 @@
 /* outside - hold the victims, run one attack, and say what arrived
  *
- * usage: outside [-q] [-w] [-u UID] [-d] [-i] [-k] [-n] [-t] [-s KIND] [--] CMD [ARG...]
+ * usage: outside [-q] [-w] [-u UID] [-d] [-i] [-k HOW] [-n] [-t] [-s KIND] [--] CMD [ARG...]
  *   -q       print only the first word, the rest goes to stderr
  *   -w       CMD is to win: a race has all its time, and the first arrival ends it
  *   -u UID   run CMD as this user and group, without others
  *   -d       nothing is permitted: 127.0.0.1 is a victim as well
  *   -i       leave sockets open for CMD (attack.h)
- *   -k       kill CMD, not what it started, after half a second; that they end together is right
+ *   -k HOW   end CMD, not what it started, after half a second; that they end together is right. HOW: a signal's name
+ *            (KILL, TERM, SEGV ...), or OOM: it finds no memory any more (where there is a memory cgroup, exit 3)
  *   -n       in a network namespace of its own, where IPv6 forms of 127.0.0.2 are local
  *   -t       take each port that CMD asks for (attack.h, struct taking)
  *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); not to start (exit 125) is
@@ -36,8 +37,8 @@ static unsigned arrivals;
 
 static struct options {
     uid_t uid;
-    bool quiet, wins, as_user, deny_all, leak, kill, names, takes;
-    const char *stdin_kind;
+    bool quiet, wins, as_user, deny_all, leak, names, takes;
+    const char *stdin_kind, *end;
 } options;
 
 /* Listen at one address. Another run may still hold it: that one ends. */
@@ -423,6 +424,79 @@ static void victims_serve(void)
     pthread_mutex_unlock(&victims_lock);
 }
 
+/* ---- -k: the end of CMD ---- */
+
+static const struct {
+    const char *name;
+    int sig;
+} ends[] = {{"KILL", SIGKILL}, {"SEGV", SIGSEGV}, {"ABRT", SIGABRT}, {"BUS", SIGBUS}, {"ILL", SIGILL}, {"FPE", SIGFPE},
+            {"SYS", SIGSYS}, {"TRAP", SIGTRAP}, {"TERM", SIGTERM}, {"OOM", SIGKILL}};
+
+static size_t end_find(const char *name)
+{
+    size_t i = 0;
+
+    while (i < COUNT(ends) && strcmp(ends[i].name, name) != 0)
+        i++;
+    if (i == COUNT(ends))
+        broken("-k %s: no such end", name);
+    return i;
+}
+
+static bool write_file(const char *dir_of, const char *name, const char *text)
+{
+    char path[200];
+
+    snprintf(path, sizeof path, "%s/%s", dir_of, name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    close(fd);
+    return written;
+}
+
+static char starving[80]; /* the cgroup of those who find no memory */
+
+/* Let a process find no memory any more (memory.limit_in_bytes and memory.max of cgroups(7)). */
+static void starve(pid_t pid)
+{
+    static const struct {
+        const char *parent, *limit;
+    } kinds[] = {{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}};
+    char number[16];
+
+    snprintf(number, sizeof number, "%d", pid);
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        write_file(kinds[i].parent, "cgroup.subtree_control", "+memory");
+        snprintf(starving, sizeof starving, "%s/sandlock-attack-%d", kinds[i].parent, getpid());
+        if (mkdir(starving, 0755) == 0 && write_file(starving, kinds[i].limit, "0") &&
+            write_file(starving, "cgroup.procs", number))
+            return;
+        rmdir(starving);
+    }
+    fputs("there is no memory cgroup\n", stderr);
+    kill(-pid, SIGKILL);
+    dir_remove();
+    _exit(3);
+}
+
+static void end_command(pid_t pid)
+{
+    size_t i = end_find(options.end);
+
+    if (strcmp(options.end, "OOM") == 0)
+        starve(pid);
+    else
+        kill(pid, ends[i].sig);
+}
+
+/* Did the command end by it? A supervisor that ends by SIGTERM tells of its own command. */
+static bool ended_by(int status)
+{
+    int sig = ends[end_find(options.end)].sig;
+
+    return (WIFSIGNALED(status) && WTERMSIG(status) == sig) || (WIFEXITED(status) && WEXITSTATUS(status) == 128 + sig);
+}
+
 /* Serve the victims until the command's output ends; its first line goes to `line`. */
 static void watch(pid_t pid, int output, char *line, size_t room)
 {
@@ -437,8 +511,8 @@ static void watch(pid_t pid, int output, char *line, size_t room)
         polled[n_victims] = (struct pollfd){output, POLLIN, 0};
         poll(polled, n_victims + 1, options.takes ? 1 : 100);
         victims_serve();
-        if (options.kill && !killed && now() - began > 0.5) {
-            kill(pid, SIGKILL);
+        if (options.end && !killed && now() - began > 0.5) {
+            end_command(pid);
             killed = true;
         }
         if (polled[n_victims].revents == 0)
@@ -466,7 +540,7 @@ static int judge(const char *line, int status)
         snprintf(text, sizeof text, "%s", line);
     else if (options.stdin_kind && WIFEXITED(status) && WEXITSTATUS(status) == NOT_STARTED)
         snprintf(text, sizeof text, "held: it was not started");
-    else if (options.kill && WIFSIGNALED(status))
+    else if (options.end && ended_by(status))
         snprintf(text, sizeof text, "held: it ended with its supervisor");
     else
         snprintf(text, sizeof text, "broken: it ended without a word, status 0x%x", (unsigned)status);
@@ -487,14 +561,14 @@ static char **options_read(int argc, char **argv)
     int c;
 
     options.uid = geteuid();
-    while ((c = getopt(argc, argv, "+qwu:diknts:")) != -1)
+    while ((c = getopt(argc, argv, "+qwu:dik:nts:")) != -1)
         switch (c) {
         case 'q': options.quiet = true; break;
         case 'w': options.wins = true; break;
         case 'u': options.uid = (uid_t)atoi(optarg); break;
         case 'd': options.deny_all = true; break;
         case 'i': options.leak = true; break;
-        case 'k': options.kill = true; break;
+        case 'k': options.end = optarg; break;
         case 'n': options.names = true; break;
         case 't': options.takes = true; break;
         case 's': options.stdin_kind = optarg; break;
@@ -502,6 +576,8 @@ static char **options_read(int argc, char **argv)
         }
     if (optind == argc)
         broken("no command");
+    if (options.end)
+        end_find(options.end);
     options.as_user = options.uid != geteuid();
     return argv + optind;
 }
@@ -532,6 +608,10 @@ int main(int argc, char **argv)
         kill(-pid, SIGKILL);
     waitpid(pid, &status, 0);
     kill(-pid, SIGKILL); /* what a killed supervisor left behind */
+    if (options.end && !ended_by(status))
+        escape("it went on, or ended otherwise: status 0x%x", (unsigned)status);
+    if (starving[0])
+        rmdir(starving);
     if (waitpid(bystander, NULL, WNOHANG) != 0)
         escape("the bystander was killed");
     kill(bystander, SIGKILL);

@@ -1,7 +1,7 @@
 /* peers - processes of the same user outside: the supervisor and a bystander (threats rows 19, 20, 43)
  *
- * usage: peers memory | descriptors | signals | limits | schedule | terminal | gone. gone: the supervisor is killed
- * (outside -k), then whatever it gated is tried. */
+ * usage: peers memory | descriptors | signals | limits | schedule | terminal | gone. gone: the supervisor is kept busy
+ * until it ends (outside -k), then whatever it gated is tried. */
 #include "attack.h"
 
 #include <linux/kcmp.h>
@@ -10,7 +10,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 
-enum { PIDFD_GETFD_TRIES = 64, VT_SELECTION = 0x541C /* TIOCLINUX */ };
+enum { PIDFD_GETFD_TRIES = 64, PATIENCE = 10, VT_SELECTION = 0x541C /* TIOCLINUX */ };
 
 static pid_t bystander, supervisor;
 
@@ -190,11 +190,19 @@ static void terminal(void)
 
 static void gone(void)
 {
-    struct sockaddr_in to = at4(VICTIM, PORT);
-    double end = now() + 10;
+    struct sockaddr_in to = at4(VICTIM, PORT), permitted = at4(PERMITTED, PORT);
+    static char text[60000];
+    double began = now();
 
-    while (getppid() == supervisor && now() < end)
-        usleep(10000);
+    while (getppid() == supervisor && now() - began < PATIENCE) {
+        int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+        /* Ever longer ones: it needs pages that it didn't have before. */
+        sendto(s, text, (size_t)((now() - began) / PATIENCE * sizeof text), 0, (struct sockaddr *)&permitted,
+               sizeof permitted);
+        close(s);
+        usleep(1000);
+    }
     if (getppid() == supervisor)
         broken("the supervisor is still there");
     for (int i = 0; i < 10; i++) {

@@ -97,7 +97,7 @@ static void fuzz_start(void)
         pipe2(fuzz_closing, O_CLOEXEC) < 0)
         abort();
     fcntl(fuzz_closing[0], F_SETFL, O_NONBLOCK);
-    here.closer.pipe = fuzz_closing[1];
+    here.closer = (struct closer){fuzz_closing[0], fuzz_closing[1], getpid()};
     here.proc = true;
     here.pins.by_thread = pin_kernel_has_threads();
     pin_pidfd(&here.pins, getpid(), false);
