@@ -1823,7 +1823,7 @@ static void dial_next(struct dial *dial, int error)
             close(dial->server);
         dial->server = -1;
         dial->to.addr = dial->addrs[dial->next++];
-        live_ask(dial->tid);
+        live_ask_process(dial->process);
         int result = decide(&dial->to).verdict == VERDICT_DENY ? -EACCES : dial_connect(dial);
         if (result == -EINPROGRESS) {
             dial->state = DIAL_CONNECT;
@@ -1872,7 +1872,7 @@ static void dial_request(const struct proxy_message *m)
     if (dial == NULL) /* the request waits until its client gives up */
         return;
     dial->state = DIAL_LOOKUP;
-    dial->tid = m->tid;
+    dial->process = m->process;
     dial->serial = m->serial;
     dial->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP, .addr = m->addr, .port = m->port};
     const struct resolve_name *name = http_name_find(host);

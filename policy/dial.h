@@ -6,12 +6,15 @@
 #include "call.h"
 #include "httpjudge.h"
 #include "httprules.h"
+#include "live.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/helper.h"
 #include "../sys/hold.h"
 #include "../sys/kernel.h"
+#include "../sys/lineage.h"
 #include "../sys/lookups.h"
+#include "../sys/notify.h"
 #include "../sys/origins.h"
 #include "../sys/pin.h"
 #include "../sys/proxychannel.h"
@@ -40,7 +43,7 @@ struct dial {
     struct hold *hold;
     struct destination to;
     struct ip_addr local; /* that the program bound; version 0: none */
-    pid_t tid;
+    struct lineage_id process; /* whose it is */
     uint64_t serial;
     enum proxy_protocol protocol;
     struct ip_addr addrs[LOOKUP_ADDRS]; /* to be tried, in this order */
@@ -104,7 +107,7 @@ static int dial_hand_over(struct dial *dial)
 {
     struct proxy_message message = {.kind = dial->waiting >= 0 ? PROXY_CONNECTION : PROXY_DIALLED,
                                     .serial = dial->serial, .protocol = dial->protocol, .addr = dial->to.addr,
-                                    .port = dial->to.port, .tid = dial->tid};
+                                    .port = dial->to.port, .process = dial->process};
     int fds[2], n = 0;
 
     if (dial->client >= 0)
@@ -174,7 +177,8 @@ static bool redirect_dials_first(const struct destination *to)
 }
 
 /* Begin a dial for a socket that waits at a hold. 0: it is connected; -EINPROGRESS; -errno. */
-static int redirect_dial(const struct request *r, struct hold *hold, struct ip_addr local, uint64_t cookie)
+static int redirect_dial(const struct request *r, struct lineage_id process, struct hold *hold, struct ip_addr local,
+                         uint64_t cookie)
 {
     struct dial *dial = dial_new();
 
@@ -187,7 +191,7 @@ static int redirect_dial(const struct request *r, struct hold *hold, struct ip_a
     dial->hold = hold;
     dial->to = r->to;
     dial->local = local;
-    dial->tid = r->tid;
+    dial->process = process;
     http_governs(r->to.port, &dial->protocol);
     int result = dial->waiting < 0 ? -ENOBUFS : redirect_dials_first(&r->to) ? dial_connect(dial) : 0;
     if (result == -EINPROGRESS)
@@ -216,9 +220,14 @@ static struct outcome redirect(struct request *r)
     struct ip_addr local;
     socklen_t len = sizeof bound;
     uint16_t port;
+    struct lineage_id process = lineage_of_thread(&live.lineage, r->tid);
 
+    if (process.pid == 0)
+        process = (struct lineage_id){r->tid, 0};
     if (here.proxy.channel < 0)
         return outcome_reply(-ECONNREFUSED);
+    if (!notify_valid(here.listener, r->id)) /* the number could have been another process's */
+        return (struct outcome){VANISHED, 0};
     if (getsockname(r->pin, &bound.any, &len) < 0 || ip_addr_from_sockaddr(&bound, &local, &port) < 0 ||
         ip_addr_is_unspecified(local))
         local = (struct ip_addr){0, 0, 0};
@@ -230,7 +239,7 @@ static struct outcome redirect(struct request *r)
         uint64_t cookie = pin_cookie(r->pin);
         redirect_forget(cookie);
         origins_note(&origins, cookie, r->to.addr, r->to.port);
-        result = redirect_dial(r, hold, local, cookie);
+        result = redirect_dial(r, process, hold, local, cookie);
         if (result < 0 && result != -EINPROGRESS)
             hold_cancel(r->pin);
         else if (result == 0)

@@ -173,7 +173,7 @@ static enum http_way http_may_reach(struct slice host, struct ip_addr addr)
 static void http_judge(const struct proxy_conn *c, const struct proxy_question *q, struct proxy_answer *answer)
 {
     struct proxy_message report = {.kind = PROXY_REPORT, .protocol = c->protocol, .addr = c->addr, .port = c->port,
-                                   .tid = c->tid, .rule = -1, .denied = true};
+                                   .process = c->process, .rule = -1, .denied = true};
     bool known = q->kind == PROXY_REQUEST || q->kind == PROXY_HELLO;
     enum http_way way = WAY_NONE;
 

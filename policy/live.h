@@ -100,20 +100,26 @@ static size_t live_scope_of(uint32_t owner)
     return owner / (LIVE_RESTRICTIONS_MAX + 1);
 }
 
-/* Find out whose changes count for this thread. */
-static void live_ask(pid_t tid)
+/* Find out whose changes count for this process; pid 0: it isn't known. */
+static void live_ask_process(struct lineage_id process)
 {
     static struct lineage_id line[LINEAGE_DEPTH];
     bool whole = true;
 
     asking.n = 0;
-    size_t n = live.n_processes > 0 ? lineage_read(&live.lineage, tid, line, &whole) : 0;
+    size_t n = live.n_processes > 0 ? lineage_read(&live.lineage, process, line, &whole) : 0;
     for (size_t i = 0; i < n; i++)
         for (size_t s = 1; s < LIVE_SCOPES_MAX; s++)
             if (lineage_same(live.scopes[s].process, line[i]))
                 asking.scopes[asking.n++] = (uint16_t)s;
     asking.scopes[asking.n++] = 0;
     asking.lost = !whole;
+}
+
+/* The same for the process of this thread, which makes a call. */
+static void live_ask(pid_t tid)
+{
+    live_ask_process(live.n_processes > 0 ? lineage_of_thread(&live.lineage, tid) : (struct lineage_id){0, 0});
 }
 
 /* What a rule or a change may say of a destination. */

@@ -137,7 +137,7 @@ static void proxy_report(const struct proxy_message *m)
             http_format_rule(event.allow, sizeof event.allow, m);
         break;
     }
-    event_tell(&event, m->tid);
+    event_tell(&event, m->process.pid);
 }
 
 #endif

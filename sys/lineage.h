@@ -98,11 +98,10 @@ static struct lineage_id lineage_parent(struct lineage *l, struct lineage_id id)
     return parent;
 }
 
-/* The line of a thread's ancestors, its own process first, up to the root. How many; *whole: the root was reached, so
- * that there are no others. 0 when the thread is gone. */
-static size_t lineage_read(struct lineage *l, pid_t tid, struct lineage_id line[LINEAGE_DEPTH], bool *whole)
+/* The line of a process's ancestors, itself first, up to the root. How many; *whole: the root was reached, so that there
+ * are no others. 0 for nobody. */
+static size_t lineage_read(struct lineage *l, struct lineage_id id, struct lineage_id line[LINEAGE_DEPTH], bool *whole)
 {
-    struct lineage_id id = lineage_of_thread(l, tid);
     size_t n = 0;
 
     for (*whole = false; id.pid != 0 && n < LINEAGE_DEPTH && !*whole; n++) {

@@ -29,7 +29,7 @@ static void proxy_send_request(struct proxy_conn *c)
 static void proxy_dial(struct proxy_conn *c, bool looks_up, struct slice host)
 {
     struct proxy_message message = {.kind = PROXY_DIAL, .serial = c->serial, .protocol = c->protocol, .addr = c->addr,
-                                    .port = c->port, .tid = c->tid};
+                                    .port = c->port, .process = c->process};
 
     if (c->server.fd >= 0 && (looks_up ? c->named != NULL && http_word_is(host, c->named) : c->named == NULL)) {
         proxy_send_request(c);

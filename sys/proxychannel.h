@@ -5,6 +5,7 @@
 #include "addr.h"
 #include "http.h"
 #include "kernel.h"
+#include "lineage.h"
 
 #include <sys/socket.h>
 
@@ -25,7 +26,7 @@ struct proxy_message {
     enum proxy_protocol protocol;
     struct ip_addr addr; /* the original destination */
     uint16_t port;
-    pid_t tid;           /* who connected */
+    struct lineage_id process; /* that connected; where there is no /proc the thread, of no start */
     bool denied;
     int64_t rule;
     char method[HTTP_METHOD_MAX + 1], host[HTTP_HOST_MAX + 1], path[PROXY_PATH_MAX];

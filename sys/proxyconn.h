@@ -41,7 +41,7 @@ struct proxy_conn {
     enum proxy_protocol protocol;
     struct ip_addr addr; /* the original destination */
     uint16_t port;
-    pid_t tid;
+    struct lineage_id process; /* that connected */
     bool closes;   /* behind this response */
     bool head;     /* the request's method is HEAD: */
     bool upgrades; /* the request asks for a tunnel */
@@ -152,7 +152,8 @@ static void proxy_accept(const struct proxy_message *message, const int fds[2])
     proxy.conns[slot] = c;
     proxy.n_conns++;
     *c = (struct proxy_conn){.serial = (uint64_t)++proxy.serials << 32 | slot, .protocol = message->protocol,
-                             .addr = message->addr, .port = message->port, .tid = message->tid, .server = {.fd = -1}};
+                             .addr = message->addr, .port = message->port, .process = message->process,
+                             .server = {.fd = -1}};
     proxy_watch(c, &c->client, fds[0]);
     if (fds[1] >= 0)
         proxy_watch(c, &c->server, fds[1]);
