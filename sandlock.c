@@ -560,6 +560,7 @@ static struct decision settle(struct request *r, const struct destination *to, s
 static struct decision judge(struct request *r, struct decision decision)
 {
     decision = settle(r, &r->to, decision);
+    r->judged = live.order;
     if (decision.verdict != VERDICT_ASK)
         tell_destination(r, &r->to, decision);
     return decision;
@@ -1021,6 +1022,28 @@ static struct outcome connect_stand_in(const struct request *r)
     return outcome_reply(-EACCES);
 }
 
+/* A connect that waits. Where the policy has changed meanwhile and refuses it, what is under way ends; what somebody
+ * was asked about stays as it was answered. */
+static struct outcome connect_again(struct request *r)
+{
+    struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+    if (r->judged == live.order)
+        return execute_connect(r);
+    struct decision decision = decide(&r->to);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    r->judged = live.order;
+    if (decision.verdict == VERDICT_DENY)
+        decision = settle(r, &r->to, decision);
+    if (decision.verdict != VERDICT_DENY)
+        return execute_connect(r);
+    if (!r->joined)
+        connect(r->pin, &nowhere, sizeof nowhere);
+    tell_destination(r, &r->to, decision);
+    return outcome_reply(-decision.error);
+}
+
 static struct outcome call_connect(struct request *r)
 {
     bool fixed = r->kind.domain != AF_UNIX; /* a path may lead elsewhere by now */
@@ -1028,7 +1051,7 @@ static struct outcome call_connect(struct request *r)
     int result = again || (fixed && r->asks > 0) ? 0 : parse_address(r);
 
     if (again)
-        return execute_connect(r);
+        return connect_again(r);
     if (result == LATER)
         return (struct outcome){PEND, 0};
     if (result < 0)
@@ -1735,6 +1758,23 @@ static int pending_interruption(const struct pending *p)
     return 0;
 }
 
+/* The policy has changed while a call was held: what a change decides needs no answer any more. */
+static void pending_judge_held(struct pending *p)
+{
+    struct request *r = &p->request;
+
+    r->judged = live.order;
+    if (r->to.kind != DESTINATION_IP || r->call == CALL_BIND || r->call == CALL_LISTEN)
+        return;
+    live_ask(r->tid);
+    if (is_undecided(&r->to, decide(&r->to)))
+        return;
+    pending_take(p);
+    struct request held = *r;
+    held.question = 0;
+    pending_run(&held);
+}
+
 /* Look after one waiting call: drop it when its caller is gone, end it when a signal came or its time is up. */
 static void pending_tick(struct pending *p, uint64_t now)
 {
@@ -1753,6 +1793,12 @@ static void pending_tick(struct pending *p, uint64_t now)
     if (q != NULL) {
         if (now >= q->deadline)
             pending_answer(p, ANSWER_DENY);
+        else if (r->judged != live.order)
+            pending_judge_held(p);
+        return;
+    }
+    if (r->judged != live.order && p->cookie != 0) {
+        pending_retry(p, false);
         return;
     }
     if (r->deadline != 0 && now >= r->deadline) {
@@ -1850,6 +1896,10 @@ static void dial_event(struct dial *dial)
         return;
     }
     epoll_ctl(here.epoll, EPOLL_CTL_DEL, dial->server, NULL);
+    live_ask_process(dial->process);
+    struct decision decision = decide(&dial->to); /* it may have been changed meanwhile */
+    if (result == 0 && decision.verdict == VERDICT_DENY)
+        result = -decision.error;
     if (result < 0) {
         dial_next(dial, -result);
         return;

@@ -75,6 +75,7 @@ struct request {
     bool later;         /* it couldn't be judged yet: it is tried on the tick, and judged then */
     size_t sent_messages, sent_bytes; /* how far a send has come */
     uint64_t deadline;  /* SO_SNDTIMEO, on the clock of clock_ms; 0: none */
+    uint64_t judged;    /* live.order when the policy was asked last */
     uint64_t question;  /* that is open for it; 0: none */
     unsigned asks;      /* how often it was asked about */
     int refusal;        /* the errno where that isn't answered */

@@ -431,6 +431,7 @@ static int live_expire(void)
     uint64_t now = live.next_end == 0 ? 0 : clock_ms();
 
     if (live.next_end != 0 && live.next_end <= now) {
+        live.order++;
         for (size_t s = 0; s < LIVE_SCOPES_MAX; s++)
             for (size_t i = 0; i < LIVE_RESTRICTIONS_MAX; i++) {
                 const struct live_restriction *restriction = &live.scopes[s].restrictions[i];

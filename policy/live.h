@@ -72,7 +72,7 @@ static struct live {
     struct live_scope scopes[LIVE_SCOPES_MAX];
     size_t n_processes;     /* scopes in use but the first */
     uint32_t free_rule, n_rules; /* the first free one of the list + 1, by owner; how many were ever used */
-    uint64_t order;         /* of the last change; 0: there was none */
+    uint64_t order;         /* of the last change, or the end of some; 0: there was none */
     uint64_t next_end;      /* the first of all ends; 0: none */
     bool names_changed;     /* what /etc/hosts shows inside is to be composed anew */
     struct lineage lineage;

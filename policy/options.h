@@ -84,7 +84,7 @@ static void usage(int to)
                 "       sandlock restrict NAME [RULE...]              let it reach these at most; without any, none\n"
                 "           --pid PID: one of its processes and its descendants; --for 10m: so long, then as before.\n"
                 "           The next call sees all of a change. Connections and connected UDP sockets that are there\n"
-                "           are not cut.\n"
+                "           are not cut, nor is a connect that a non-blocking socket has begun.\n"
                 "       sandlock inspect NAME [--pid PID]             its policy as it is now, for --policy\n"
                 "       sandlock log NAME [-f]                        its last denials and changes; -f: those to come\n"
                 "       sandlock kill NAME                            end it\n"

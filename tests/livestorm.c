@@ -7,6 +7,8 @@
  *        livestorm flood SOCKET COUNT CHANGE...    outside: COUNT changes over one connection, those given in turn, as
  *                                                  fast as they are answered: "N changes, all made"
  *        livestorm pace SOCKET RATE SECONDS CHANGE...   the same, RATE a second: "N changes, all made"
+ *        livestorm hole                            outside: listen at 127.0.0.1 with a full backlog, so that a connect
+ *                                                  waits, and print the port; a line on stdin makes room
  *        livestorm say SOCKET                      outside: stdin to the socket, what it answers to stdout
  * A CHANGE is "VERB RULE", or "VERB" alone. A refused connect has to be told by EACCES, since nobody listens on PORT. */
 #define _GNU_SOURCE
@@ -212,6 +214,24 @@ static int flood(const char *path, size_t count, uint64_t rate, char **changes, 
     return 0;
 }
 
+static int hole(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), first = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (bind(listener, (struct sockaddr *)&at, len) < 0 || getsockname(listener, (struct sockaddr *)&at, &len) < 0 ||
+        listen(listener, 0) < 0 || connect(first, (struct sockaddr *)&at, len) < 0)
+        fail("hole");
+    printf("%u\n", ntohs(at.sin_port));
+    fflush(stdout);
+    while (getchar() == '\n') {
+        listen(listener, 8);
+        close(accept(listener, NULL, NULL));
+    }
+    return 0;
+}
+
 /* Whatever stdin says; the answers until the other side closes, or half a second after the last. */
 static int say(const char *path)
 {
@@ -230,7 +250,7 @@ static int say(const char *path)
 
 int main(int argc, char **argv)
 {
-    const char *mode = argc > 2 ? argv[1] : "";
+    const char *mode = argc > 1 ? argv[1] : "";
 
     if (strcmp(mode, "load") == 0 && argc == 5) {
         share(argv[2]);
@@ -246,8 +266,10 @@ int main(int argc, char **argv)
     if (strcmp(mode, "pace") == 0 && argc > 5)
         return flood(argv[2], (size_t)(atol(argv[3]) * atol(argv[4])), (uint64_t)atol(argv[3]), argv + 5,
                      (size_t)argc - 5);
-    if (strcmp(mode, "say") == 0)
+    if (strcmp(mode, "hole") == 0)
+        return hole();
+    if (strcmp(mode, "say") == 0 && argc == 3)
         return say(argv[2]);
-    fputs("usage: livestorm load | toggle | flood | pace | say ...: see its first lines\n", stderr);
+    fputs("usage: livestorm load | toggle | flood | pace | hole | say ...: see its first lines\n", stderr);
     return 2;
 }
