@@ -54,50 +54,76 @@ proxy_address() {
     esac
 }
 
+# Until the server and the proxies answer, or ten seconds are over.
+http_await() {
+    for way in '' $proxies; do
+        tries=0
+        until curl -s -o /dev/null -x "$(proxy_address "$way")" http://127.8.7.1:7497/kib || [ $tries = 100 ]; do
+            tries=$((tries + 1))
+            sleep 0.1
+        done
+    done
+}
+
 http_sandbox() {
     "$sandlock" run -q --hosts "$work/hosts" --http-port 7497 --tls-port 7498 --http-allow 'GET bench.test' \
         --http-allow 'GET 127.8.7.1' --net-allow 127.8.7.1 "$@"
 }
 
-# Requests per second by way $1, with the options that follow.
+# Requests per second by way $1; $2: `close` for a connection each. What isn't answered well doesn't count.
 http_requests() {
+    set -- "$1" "$2" -t1 -c16 -d1
+    case $1-$2 in
+    native-close | sandlock-close) set -- "$@" -H 'Connection: close' http://127.8.7.1:7497/kib ;;
+    native-* | sandlock-*) set -- "$@" http://127.8.7.1:7497/kib ;;
+    *) set -- "$@" -s "$work/$2.lua" "$(proxy_address "$1")" ;;
+    esac
     way=$1
-    shift
+    shift 2
     case $way in
-    native) wrk -t1 -c16 -d2 "$@" http://127.8.7.1:7497/kib ;;
-    sandlock) http_sandbox -- wrk -t1 -c16 -d2 "$@" http://127.8.7.1:7497/kib ;;
-    *) wrk -t1 -c16 -d2 "$@" -s "$work/absolute.lua" "$(proxy_address "$way")" ;;
-    esac | awk '/Requests\/sec/ { print int($2) }'
+    sandlock) http_sandbox --timeout 20s -- wrk "$@" ;;
+    *) timeout 20 wrk "$@" ;;
+    esac | awk '/Non-2xx/ { bad = 1 } /Requests\/sec/ && !bad { print int($2) }'
 }
 
-# Megabytes per second of a GiB from URL $2 by way $1.
+# Megabytes per second of a GiB from URL $2 by way $1; of an eighth of it by the other proxies, which take long.
 http_speed() {
-    case $1 in
-    native) curl -sk -o /dev/null --resolve bench.test:7498:127.8.7.1 -w '%{speed_download}\n' "$2" ;;
-    sandlock) http_sandbox -- curl -sk -o /dev/null -w '%{speed_download}\n' "$2" ;;
-    *) curl -sk -o /dev/null -x "$(proxy_address "$1")" --connect-to bench.test:7498:127.8.7.1:7498 \
-        -w '%{speed_download}\n' "$2" ;;
+    way=$1 url=$2
+    set -- -m 60 -sk -o /dev/null -w '%{speed_download}\n'
+    case $way in
+    native) curl "$@" --resolve bench.test:7498:127.8.7.1 "$url" ;;
+    sandlock) http_sandbox -- curl "$@" "$url" ;;
+    *) curl "$@" -r 0-134217727 -x "$(proxy_address "$way")" --connect-to bench.test:7498:127.8.7.1:7498 "$url" ;;
     esac | awk '{ print int($1 / 1000000) }'
 }
 
-# Rows of what COMMAND gives for each way, in rounds that take turns; the goal is for sandlock's part of the native one.
+# The ratio of two figures, or `none`.
+ratio() {
+    awk -v a="$1" -v b="$2" 'BEGIN { if (a > 0 && b > 0) printf "%.2f", a / b; else print "none" }'
+}
+
+# Rows of what COMMAND gives for each way, in as many rounds, in which the ways take turns. The goal is for the native
+# figure by sandlock's; other proxies are to be no faster.
 http_rows() {
-    label=$1 unit=$2 goal=$3 command=$4
-    shift 4
+    label=$1 unit=$2 goal=$3 times=$4 command=$5
+    shift 5
     for way in native sandlock $proxies; do
         : >"$work/figures.$way"
     done
-    for _ in 1 2 3 4 5; do
-        for way in native sandlock $proxies; do
-            "$command" "$way" "$@" >>"$work/figures.$way" || :
+    while [ "$times" -gt 0 ]; do
+        for turn in native sandlock $proxies; do
+            "$command" "$turn" "$@" >>"$work/figures.$turn" || :
         done
+        times=$((times - 1))
     done
-    native=$(median <"$work/figures.native")
+    ours=$(median <"$work/figures.sandlock")
     for way in native sandlock $proxies; do
         row "$label" "$way, $unit" "$(median <"$work/figures.$way")"
     done
-    row "$label" 'native/sandlock' "$(awk "BEGIN { printf \"%.2f\", $native / $(median <"$work/figures.sandlock") }")" \
-        '' $goal
+    for way in native $proxies; do
+        [ "$way" = native ] || goal=1
+        row "$label" "$way/sandlock" "$(ratio "$(median <"$work/figures.$way")" "$ours")" '' "$goal"
+    done
 }
 
 # The memory of processes, each page once (smaps_rollup), in KiB.
@@ -173,13 +199,15 @@ part_http() {
     done
     http_server
     http_proxies
-    printf '%s\n' 'request = function() return wrk.format("GET", "http://127.8.7.1:7497/kib", {Host = "127.8.7.1:7497"}) end' \
-        >"$work/absolute.lua"
-    sleep 2
-    http_rows 'HTTP, kept alive' 'requests/s' '' http_requests
-    http_rows 'HTTP, a connection each' 'requests/s' '' http_requests -H 'Connection: close'
-    http_rows 'HTTP, 1 GiB' MB/s 1.11 http_speed http://127.8.7.1:7497/gib
-    http_rows 'TLS, 1 GiB' MB/s 1.11 http_speed https://bench.test:7498/gib
+    for kind in keep-alive close; do # wrk's own headers aren't sent where others are given
+        printf 'request = function() return wrk.format("GET", "%s", {Host = "%s", Connection = "%s"}) end\n' \
+            http://127.8.7.1:7497/kib 127.8.7.1:7497 $kind >"$work/$kind.lua"
+    done
+    http_await
+    http_rows 'HTTP, kept alive' 'requests/s' '' 5 http_requests keep-alive
+    http_rows 'HTTP, a connection each' 'requests/s' '' 5 http_requests close
+    http_rows 'HTTP, 1 GiB' MB/s 1.11 3 http_speed http://127.8.7.1:7497/gib
+    http_rows 'TLS, 1 GiB' MB/s 1.11 3 http_speed https://bench.test:7498/gib
     for way in sandlock $proxies; do
         if [ $way = sandlock ]; then goal=8192; else goal=''; fi
         row 'HTTP, 1,000 idle connections' "$way, KiB" "$(http_idle $way)" '' $goal
