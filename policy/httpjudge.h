@@ -75,20 +75,36 @@ static bool http_rule_has_host(const struct http_rule *rule, struct slice host, 
     return false;
 }
 
+/* A path and its loosest reading: what is permitted is so in both, what is denied is so in either, and with a slash at
+ * its end. */
+static bool http_rule_has_path(const struct http_rule *rule, struct slice path, struct slice loose)
+{
+    if (rule->path.len == 0)
+        return true;
+    bool strictly = urlpath_matches(rule->path, path), loosely = urlpath_matches(rule->loose_path, loose);
+    if (rule->list == LIST_HTTP)
+        return strictly && loosely;
+    loose.len -= loose.len > 1 && loose.p[loose.len - 1] == '/';
+    return strictly || loosely || urlpath_matches(rule->loose_path, loose);
+}
+
 /* Methods are told apart by case, but what is denied is so in any. */
-static bool http_rule_has_request(const struct http_rule *rule, struct slice method, struct slice path)
+static bool http_rule_has_request(const struct http_rule *rule, struct slice method, struct slice path,
+                                  struct slice loose)
 {
     bool any = slice_is(rule->method, "*"), denies = rule->list == LIST_HTTP_DENY;
     bool same = rule->method.len == method.len && (denies ? strncasecmp(rule->method.p, method.p, method.len)
                                                           : memcmp(rule->method.p, method.p, method.len)) == 0;
 
-    return (any || same) && (rule->path.len == 0 || urlpath_matches(rule->path, path));
+    return (any || same) && http_rule_has_path(rule, path, loose);
 }
 
 /* What the HTTP rules say of a request, or (tls) of a connection of which only the host is known. */
 static struct decision http_decide(struct slice method, struct slice host, struct slice path, bool tls,
                                    struct ip_addr addr, enum http_way *way)
 {
+    static char loose[HTTP_HEAD_MAX + 16];
+    struct slice loosely = {loose, urlpath_loosen(path, false, loose)};
     struct decision decision = {VERDICT_DENY, 0, -1};
     struct ip_addr parsed;
     const struct ip_addr *literal = http_literal(host, &parsed);
@@ -98,7 +114,7 @@ static struct decision http_decide(struct slice method, struct slice host, struc
         const struct http_rule *rule = &policy.http_rules[i];
         bool denies = rule->list == LIST_HTTP_DENY, exact = rule->kind == HOST_NAME || rule->kind == HOST_ADDRESS;
 
-        if (!http_rule_has_host(rule, host, literal) || !(tls || http_rule_has_request(rule, method, path)))
+        if (!http_rule_has_host(rule, host, literal) || !(tls || http_rule_has_request(rule, method, path, loosely)))
             continue;
         if (denies)
             return (struct decision){VERDICT_DENY, 0, rule->tag};

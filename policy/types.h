@@ -150,6 +150,7 @@ struct http_rule {
     struct slice host;   /* of HOST_BELOW: without the "*." */
     struct ip_addr addr; /* of HOST_ADDRESS */
     struct slice path;   /* a pattern in normal form, which lives to exit; empty: any */
+    struct slice loose_path; /* its loosest reading (urlpath_loosen), too */
 };
 
 /* The ports that HTTP rules are about. */

@@ -12,6 +12,7 @@ enum {
     HTTP_METHOD_MAX = 32,
     HTTP_HOST_MAX = 255,
     HTTP_CHUNK_LINE_MAX = 256, /* a chunk's size with its extensions */
+    HTTP_CHUNK_DIGITS_MAX = 16,
     HTTP_TRAILER_MAX = 8192,
 };
 
@@ -152,6 +153,8 @@ static int http_take_field(struct http_fields *fields, struct slice name, struct
         return http_take_connection(fields, value);
     if (http_word_is(name, "http2-settings")) /* of an upgrade to h2c */
         return -EBADMSG;
+    if (http_word_is(name, "content_length") || http_word_is(name, "transfer_encoding")) /* what CGI makes the same */
+        return -EBADMSG;
     if (http_word_is(name, "expect"))
         fields->expects = fields->expects || http_word_is(value, "100-continue");
     if (http_word_is(name, "upgrade")) { /* to anything else requests would follow that nobody checks */
@@ -177,8 +180,8 @@ static int http_split_field(struct slice line, struct slice *name, struct slice 
 
 /* ---- requests ---- */
 
-/* METHOD SP TARGET SP HTTP/1.x. The target is a path, or * for OPTIONS: other forms are for proxies, which we aren't to
- * the program. */
+/* METHOD SP TARGET SP HTTP/1.x. The target is a path, or * for OPTIONS: other forms and CONNECT are for proxies, which
+ * we aren't to the program. */
 static int http_take_request_line(struct slice line, struct http_request *request)
 {
     struct slice version;
@@ -186,7 +189,8 @@ static int http_take_request_line(struct slice line, struct http_request *reques
     request->method = slice_split(&line, ' ');
     request->target = slice_split(&line, ' ');
     version = line;
-    if (!http_is_token(request->method) || request->method.len > HTTP_METHOD_MAX || version.p == NULL)
+    if (!http_is_token(request->method) || request->method.len > HTTP_METHOD_MAX || version.p == NULL ||
+        http_word_is(request->method, "CONNECT"))
         return -EBADMSG;
     if (slice_is(version, "HTTP/1.1"))
         request->fields.minor = 1;
@@ -343,6 +347,7 @@ struct http_chunks {
     bool lenient;    /* extensions and bare LFs pass */
     bool cr;         /* the last byte was a CR */
     bool empty;      /* nothing of this line has come yet: of a trailer */
+    bool named;      /* the trailer's line has its colon */
     unsigned digits; /* of the size */
     size_t line;     /* bytes of the line, or of the trailer */
     uint64_t left;   /* bytes of data that follow; whoever moves them himself subtracts them (http_chunks_skip) */
@@ -368,7 +373,7 @@ static int http_chunk_size_byte(struct http_chunks *c, unsigned char byte)
     if (++c->line > HTTP_CHUNK_LINE_MAX)
         return -EBADMSG;
     if (c->state == CHUNK_SIZE && hex) {
-        if (c->left >> 59 != 0)
+        if (c->left >> 59 != 0 || c->digits == HTTP_CHUNK_DIGITS_MAX)
             return -EBADMSG;
         c->left = c->left << 4 | (unsigned)(byte <= '9' ? byte - '0' : (byte | 0x20) - 'a' + 10);
         c->digits++;
@@ -378,14 +383,29 @@ static int http_chunk_size_byte(struct http_chunks *c, unsigned char byte)
     return c->lenient && c->digits > 0 && http_is_text_char(byte) ? 0 : -EBADMSG;
 }
 
-/* One byte of the trailer: lines up to an empty one. Nothing is read from them, so nothing in them is refused but what
- * could end them elsewhere. */
+/* One byte of the trailer: fields up to an empty line. Nothing is read from them, but each must be one: a server that
+ * expects none would take the line for the next request. */
 static int http_chunk_trailer_byte(struct http_chunks *c, unsigned char byte)
 {
+    bool ends_name = byte == ':' && !c->empty;
+
     if (++c->line > HTTP_TRAILER_MAX || (!c->lenient && !http_is_text_char(byte)) ||
-        (!c->lenient && c->empty && !http_is_token_char(byte)))
+        (!c->lenient && !c->named && !ends_name && !http_is_token_char(byte)))
         return -EBADMSG;
+    c->named = c->named || ends_name;
     c->empty = false;
+    return 0;
+}
+
+/* A line of the trailer has ended, and with an empty one the body. */
+static int http_chunk_trailer_end(struct http_chunks *c)
+{
+    if (c->empty)
+        c->state = CHUNK_DONE;
+    else if (!c->named && !c->lenient)
+        return -EBADMSG;
+    c->empty = true;
+    c->named = false;
     return 0;
 }
 
@@ -408,12 +428,7 @@ static int http_chunk_byte(struct http_chunks *c, unsigned char byte)
         c->state = CHUNK_SIZE;
         return 0;
     case CHUNK_TRAILER:
-        if (!ends)
-            return http_chunk_trailer_byte(c, byte);
-        if (c->empty)
-            c->state = CHUNK_DONE;
-        c->empty = true;
-        return 0;
+        return ends ? http_chunk_trailer_end(c) : http_chunk_trailer_byte(c, byte);
     case CHUNK_DATA:
     case CHUNK_DONE:
         break;

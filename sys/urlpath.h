@@ -1,4 +1,4 @@
-/* urlpath.h - paths of URLs: one normal form, and patterns with * (RFC 3986, 6.2.2) */
+/* urlpath.h - paths of URLs: one normal form, what servers may make of it, and patterns with * (RFC 3986, 6.2.2) */
 #ifndef URLPATH_H
 #define URLPATH_H
 
@@ -64,7 +64,14 @@ static bool urlpath_hides_dots(struct slice segment)
     return dots && (len == 1 || len == 2);
 }
 
-/* A segment ends at to[len): /, /. and /.. go. The path's new length; -EBADMSG: what a server could read otherwise. */
+/* Is there an escaped slash or backslash in a piece of the normal form? */
+static bool urlpath_hides_slash(struct slice text)
+{
+    return memmem(text.p, text.len, "%2F", 3) != NULL || memmem(text.p, text.len, "%5C", 3) != NULL;
+}
+
+/* A segment ends at to[len): /, /. and /.. go. The path's new length; -EBADMSG: what a server could read otherwise, as
+ * /a%2Fb/.., which is /a/ for those that decode first. */
 static int64_t urlpath_end_segment(char *to, size_t len, bool last)
 {
     size_t begin = len;
@@ -77,9 +84,11 @@ static int64_t urlpath_end_segment(char *to, size_t len, bool last)
     if (slice_is(segment, "."))
         return (int64_t)begin;
     if (slice_is(segment, "..")) {
+        size_t end = begin;
         while (begin > 1 && to[begin - 2] != '/')
             begin--;
-        return (int64_t)(begin > 1 ? begin - 1 : 1);
+        begin -= begin > 1;
+        return urlpath_hides_slash((struct slice){to + begin, end - begin}) ? -EBADMSG : (int64_t)begin;
     }
     if ((memchr(segment.p, '%', segment.len) || memchr(segment.p, ';', segment.len)) &&
         urlpath_hides_dots(segment))
@@ -120,6 +129,27 @@ static int64_t urlpath_normalize(struct slice text, char *to, size_t room)
         }
     }
     return urlpath_end_segment(to, (size_t)len, true);
+}
+
+/* The loosest reading of a path in normal form: all is decoded, \ is /, parameters (;x) go, and so does white space at
+ * the end. What any server may take for the same path is the same here. A pattern keeps what stands for anything. The
+ * length in to, which has room for as much as there is. */
+static size_t urlpath_loosen(struct slice text, bool pattern, char *to)
+{
+    bool parameters = false, escaped;
+    size_t len = 0;
+
+    while (text.len > 0) {
+        int byte = urlpath_take(&text, &escaped);
+        bool slash = byte == '/' || byte == '\\', again = slash && len > 0 && to[len - 1] == '/';
+
+        parameters = !slash && (parameters || byte == ';');
+        if (!again && (!parameters || (pattern && byte == '*' && !escaped)))
+            to[len++] = slash ? '/' : (char)byte;
+    }
+    while (len > 1 && strchr(" \t\r\n\v\f\x85\xa0", to[len - 1]) != NULL) /* as Latin-1 has it */
+        len--;
+    return len;
 }
 
 /* Does a path match a pattern, in which * stands for any characters? Both are in normal form. Takes the product of both

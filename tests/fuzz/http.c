@@ -38,6 +38,9 @@ static void fuzz_path(struct slice target)
     assert(memcmp(once, twice, (size_t)len) == 0 && urlpath_matches(normal, normal));
     assert(memmem(once, normal.len, "//", 2) == NULL && memmem(once, normal.len, "/../", 4) == NULL);
     assert(memmem(once, normal.len, "/./", 3) == NULL && memchr(once, '\\', normal.len) == NULL);
+    size_t loose = urlpath_loosen(normal, false, twice);
+    assert(loose > 0 && loose <= normal.len && twice[0] == '/' && memmem(twice, loose, "//", 2) == NULL);
+    assert(memmem(twice, loose, "/../", 4) == NULL && memchr(twice, ';', loose) == NULL);
 }
 
 static void fuzz_request(struct slice text)

@@ -71,6 +71,7 @@ static const char *const malformed[] = {
     "GE\x01T / HTTP/1.1\r\n" HOST "\r\n", "G(T / HTTP/1.1\r\n" HOST "\r\n", "GET / HTTP/1.1\r" HOST "\r\n",
     "GETGETGETGETGETGETGETGETGETGETGETGET / HTTP/1.1\r\n" HOST "\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "GET http://a.example/ HTTP/1.1\r\n" HOST "\r\n", "CONNECT a.example:443 HTTP/1.1\r\n" HOST "\r\n",
+    "CONNECT / HTTP/1.1\r\n" HOST "\r\n", "connect / HTTP/1.1\r\n" HOST "\r\n",
     "GET * HTTP/1.1\r\n" HOST "\r\n", "GET a HTTP/1.1\r\n" HOST "\r\n", "GET /#x HTTP/1.1\r\n" HOST "\r\n",
     "GET /\x7f HTTP/1.1\r\n" HOST "\r\n", "GET /a\tb HTTP/1.1\r\n" HOST "\r\n", "\x16\x03\x01\x02",
     /* fields */
@@ -92,6 +93,7 @@ static const char *const malformed[] = {
     GET "Transfer-Encoding:\r\n\r\n", GET "Transfer-Encoding: ,chunked\r\n\r\n",
     GET "Transfer-Encoding : chunked\r\n\r\n", GET "Transfer-Encoding: \x0b" "chunked\r\n\r\n",
     "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n",
+    GET "Content_Length: 5\r\n\r\n", GET "Content-Length: 5\r\nTransfer_Encoding: chunked\r\n\r\n",
     GET "Connection: close, Content-Length\r\nContent-Length: 5\r\n\r\n", GET "Connection: transfer-encoding\r\n\r\n",
     GET "Connection: host\r\n\r\n",
     /* hosts */
@@ -206,6 +208,8 @@ static void test_chunks(void)
         "0x5\r\nhello\r\n", "+5\r\nhello\r\n", "-5\r\n", " 5\r\nhello\r\n", "5 \r\nhello\r\n", "5;a=b\r\nhello\r\n",
         "\r\n", "g\r\n", "10000000000000005\r\n", "5\rhello", "0\r\nX: y\n\r\n", "0\r\n X: y\r\n\r\n",
         "0\r\n\n", "0\r\nX: \x01\r\n\r\n", "5\r\nhello\r\n;\r\n",
+        "0\r\nGET / HTTP/1.1\r\n\r\n", "0\r\nX\r\n\r\n", "0\r\n: y\r\n\r\n", "0\r\nX : y\r\n\r\n",
+        "00000000000000005\r\nhello\r\n",
     };
 
     for (size_t step = 1; step < 8; step++) {

@@ -79,6 +79,19 @@ static void test_denied(void)
     EXPECT(of("DELETE", "b.test", "/") == '-' && of("delete", "b.test", "/") == '-');
     EXPECT(of("GET", "10.0.0.1", "/") == '-' && of("POST", "10.0.0.1", "/") == '+' && of("POST", "10.0.0.2", "/") == '-');
     EXPECT(of("GET", "n.test", "/") == '+');
+    EXPECT(of("GET", "a.test", "/%2fs") == '-' && of("GET", "a.test", "/%5Cs") == '-');
+    EXPECT(of("GET", "a.test", "/x%2fs") == '*');
+    /* What a server could take for what is denied is so, too; what it could take for another isn't permitted. */
+    begin(RULES("* a.test", "-* a.test/s", "-* a.test/x:y", "-* a.test/d/", "-* a.test/p;q"));
+    static const char *const alike[] = {"/s/", "/s%2f", "/s/.", "/s;v=1", "/s\xa0", "/s%20", "/x%3Ay", "/p", "/d/"};
+    for (size_t i = 0; i < ARRAY_LEN(alike); i++)
+        EXPECT(of("GET", "a.test", alike[i]) == '-');
+    EXPECT(of("GET", "a.test", "/s/t") == '+' && of("GET", "a.test", "/d") == '+' && of("GET", "a.test", "/st") == '+');
+    begin(RULES("* a.test/f/*/g", "* a.test/m;*/n", "* a.test/a%2Fb"));
+    EXPECT(of("GET", "a.test", "/f/x/g") == '+' && of("GET", "a.test", "/f/x%2fy/g") == '+');
+    EXPECT(of("GET", "a.test", "/f/%2f/g") == '-' && of("GET", "a.test", "/h%2fi/../f/x/g") == '!');
+    EXPECT(of("GET", "a.test", "/m;v/n") == '+' && of("GET", "a.test", "/a%2fb") == '+');
+    EXPECT(of("GET", "a.test", "/a/b") == '-');
     /* Alone they leave the rest to what other rules open. */
     begin(RULES("-* a.test"));
     EXPECT(of("GET", "n.test", "/") == '+' && of("GET", "a.test", "/") == '-' && of("GET", "c.test", "/") == '*');

@@ -47,12 +47,32 @@ static void test_refused(void)
     static const char *const bad[] = {
         "", "a", "/%", "/%2", "/%g0", "/%0g", "/%00", "/a%00b", "/..%2fa", "/a/..%2F..%2fb", "/a%2f..", "/a%5c..%5cb",
         "/a\\..\\b", "/..;/a", "/a/..;x=y/b", "/.;/a", "/a%2f.%2fb", "/%2e%2e;a", "/%2e%2e%3ba",
+        "/a%2fb/..", "/a%2fb/../c", "/a%5cb/%2e%2e/c", "/a/b%2Fc/../d", "/%2f/..",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         EXPECT(becomes(bad[i], NULL));
     char small[8];
     EXPECT(urlpath_normalize(slice_of("/aaaaaaaaaaaaaa"), small, sizeof small) == -EBADMSG);
+}
+
+static bool loosened(const char *path, bool pattern, const char *expected)
+{
+    char to[64];
+    struct slice text = {unit_flush(path, strlen(path)), strlen(path)};
+
+    return slice_is((struct slice){to, urlpath_loosen(text, pattern, to)}, expected);
+}
+
+static void test_loose_form(void)
+{
+    EXPECT(loosened("/", false, "/") && loosened("/a/b/", false, "/a/b/") && loosened("/a%3Ab", false, "/a:b"));
+    EXPECT(loosened("/%2Fa%2Fb", false, "/a/b") && loosened("/a%5Cb/%2F", false, "/a/b/"));
+    EXPECT(loosened("/a;x=y", false, "/a") && loosened("/a;x/b%3By%2Fc", false, "/a/b/c"));
+    EXPECT(loosened("/;x/a", false, "/a"));
+    EXPECT(loosened("/a%20", false, "/a") && loosened("/a%A0", false, "/a") && loosened("/a%20b%0D%0A", false, "/a b"));
+    EXPECT(loosened("/%20", false, "/") && loosened("/a%252F", false, "/a%2F"));
+    EXPECT(loosened("/a;*", true, "/a*") && loosened("/a;*", false, "/a") && loosened("/a;%2A", true, "/a"));
 }
 
 static bool matches(const char *pattern, const char *path)
@@ -75,6 +95,7 @@ int main(void)
 {
     test_normal_form();
     test_refused();
+    test_loose_form();
     test_patterns();
     return unit_done();
 }
