@@ -56,6 +56,7 @@
 #include "sys/ipset.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
+#include "sys/limits.h"
 #include "sys/lineage.h"
 #include "sys/log.h"
 #include "sys/lookups.h"
@@ -98,6 +99,15 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
+
+enum {
+    LATER = -KERNEL_ERESTARTSYS, /* a result of ours alone: no errno of a caller's. It can't be decided yet; */
+    HELD = LATER - 1,            /* somebody is asked about it */
+    SEEN_SENDS_MAX = 512,        /* bytes of a write that are looked at: a query over UDP is no longer */
+    LEARN_WAIT_MS = 15000,       /* at the end of learning, for names that are being looked up */
+    KILL_AFTER_SECONDS = 2,      /* from --timeout's SIGTERM to SIGKILL */
+    CHILD_STACK = 65536,         /* bytes, of the command's process before it is executed */
+};
 
 /* ---- parse: the only reader of the child's memory and descriptors ---- */
 
@@ -1228,6 +1238,7 @@ static int socket_error(int domain, int type, int protocol)
 /* A socket or pair that the filter doesn't let be: the kernel's own errno, and what would permit it. */
 static struct outcome call_socket(struct request *r)
 {
+    enum { SOCKET_TYPE_MASK = 15 }; /* the kernel's SOCK_TYPE_MASK */
     int domain = (int)r->args[0], type = (int)r->args[1] & ~(SOCK_CLOEXEC | SOCK_NONBLOCK), protocol = (int)r->args[2];
     bool ip = domain == AF_INET || domain == AF_INET6, pair = r->number == number_on(NR_socketpair, MACHINE_OURS);
     bool ordinary = (type == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP)) ||

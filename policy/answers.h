@@ -17,6 +17,7 @@
 #include "../sys/clock.h"
 #include "../sys/control.h"
 #include "../sys/growing.h"
+#include "../sys/limits.h"
 #include "../sys/log.h"
 #include "../sys/remap.h"
 
@@ -39,8 +40,6 @@
  * restrict
  * log        follow                                 event (several: lines of JSON); follow: no end
  * kill       -                                      the connection closes when the sandbox has ended */
-
-enum { LIST_AT_ONCE = 65536 };
 
 struct client {
     int fd; /* owned; < 0: a free place */

@@ -12,11 +12,24 @@
 #include "../sys/base.h"
 #include "../sys/clock.h"
 #include "../sys/coprocess.h"
+#include "../sys/limits.h"
 #include "../sys/log.h"
 #include "../sys/process.h"
 
 #include <signal.h>
 #include <sys/epoll.h>
+
+enum {
+    ASK_WORDS_MAX = 64,     /* of --ask's command */
+    ASK_PATIENCE_MS = 1000, /* for it to end by itself */
+    SEEN_WAIT_MS = 1000,    /* of a question, for the name of an address */
+};
+
+/* Whose question it is: an answer that comes while a signal is handled is the repetition's. */
+struct asking {
+    uint64_t tid;
+    struct subject subject;
+};
 
 static const char *const answer_words[ANSWERS] = {"", "allow", "deny", "always", "never"};
 

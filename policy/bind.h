@@ -30,6 +30,8 @@ static int execute_bind(const struct request *r)
     return result;
 }
 
+enum { BIND_TRIES = 8 }; /* at ports that the kernel picked */
+
 static struct remap remap;
 
 /* Tell that a port has another number outside. */

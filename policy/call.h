@@ -10,6 +10,7 @@
 #include "../sys/growing.h"
 #include "../sys/helper.h"
 #include "../sys/hold.h"
+#include "../sys/limits.h"
 #include "../sys/notify.h"
 #include "../sys/pin.h"
 #include "../sys/pintable.h"
@@ -22,6 +23,19 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/epoll.h>
+
+/* What epoll tells of, as its tag: ranges that follow one another. */
+enum event_tag {
+    EVENT_PENDING = 0,                           /* and the following: a place in pending */
+    EVENT_CLIENT = EVENT_PENDING + PENDING_MAX,  /* and the following: a place in server.clients */
+    EVENT_DIAL = EVENT_CLIENT + CLIENTS_MAX,     /* and the following: a place in dials */
+    EVENT_LISTENER = EVENT_DIAL + DIALS_MAX,
+    EVENT_SIGNALS,
+    EVENT_ASKER,
+    EVENT_PROXY,
+    EVENT_LOOKUPS,
+    EVENT_CONTROL,
+};
 
 /* Where an address leads. */
 struct destination {
@@ -46,12 +60,6 @@ struct subject {
     uint32_t kind, protocol, version, port;
     uint32_t binds;
     char name[UNIXDIAG_NAME_MAX + 1]; /* a unix socket's, as far as it goes */
-};
-
-/* Whose question it is: an answer that comes while a signal is handled is the repetition's. */
-struct asking {
-    uint64_t tid;
-    struct subject subject;
 };
 
 enum answer { ANSWER_NONE, ANSWER_ALLOW, ANSWER_DENY, ANSWER_ALWAYS, ANSWER_NEVER, ANSWERS };

@@ -15,6 +15,7 @@
 #include "../sys/controlsock.h"
 #include "../sys/growing.h"
 #include "../sys/kernel.h"
+#include "../sys/limits.h"
 #include "../sys/log.h"
 
 #include <sys/epoll.h>

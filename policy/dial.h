@@ -12,6 +12,7 @@
 #include "../sys/helper.h"
 #include "../sys/hold.h"
 #include "../sys/kernel.h"
+#include "../sys/limits.h"
 #include "../sys/lineage.h"
 #include "../sys/lookups.h"
 #include "../sys/notify.h"

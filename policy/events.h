@@ -7,6 +7,7 @@
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/http.h"
+#include "../sys/limits.h"
 #include "../sys/log.h"
 #include "../sys/process.h"
 #include "../sys/proxychannel.h"
@@ -32,8 +33,6 @@ struct event {
 static struct tally seen_denied, seen_allowed;
 
 /* The last lines of the log, for who asks a running sandbox for them, and who gets all that are to come. */
-enum { LOG_KEPT = 64 };
-
 static struct text kept_lines[LOG_KEPT];
 static size_t n_kept_lines; /* in all */
 static struct log_file followers[CLIENTS_MAX];

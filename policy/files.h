@@ -12,6 +12,8 @@
 
 #include <limits.h>
 
+enum { KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE, HARMLESS_MAX = 16 };
+
 static void files_permit(int ruleset, const char *path, uint64_t rights, size_t length)
 {
     int result = file_rules_permit(&settings.file_rules, ruleset, path, rights, length);

@@ -11,11 +11,15 @@
 #include "../sys/base.h"
 #include "../sys/cookieset.h"
 #include "../sys/dns.h"
+#include "../sys/limits.h"
 #include "../sys/pin.h"
 #include "../sys/process.h"
 #include "../sys/tally.h"
 
 #include <sys/socket.h>
+
+/* What /etc/hosts answers as well, and what are only hints. */
+enum { DNS_TYPE_PTR = 12, DNS_TYPE_SVCB = 64, DNS_TYPE_HTTPS = 65 };
 
 /* What the command did. */
 static struct learned {

@@ -20,6 +20,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+enum { LEARN_COLUMN = 56 }; /* where comments begin */
+
 /* One rule's target with one range of ports; lines are made of those that are alike. */
 struct learned_piece {
     enum piece_kind { PIECE_NAME, PIECE_ADDRESS, PIECE_UNIX, PIECE_BIND } kind;

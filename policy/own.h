@@ -8,6 +8,7 @@
 #include "../sys/bpf.h"
 #include "../sys/caps.h"
 #include "../sys/kernel.h"
+#include "../sys/limits.h"
 
 #include <sys/resource.h>
 
@@ -37,7 +38,7 @@ static void own_raise_limit(void)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
-    limit.rlim_cur = limit.rlim_max < OUR_DESCRIPTORS ? limit.rlim_max : OUR_DESCRIPTORS;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 

@@ -12,6 +12,7 @@
 #include "../sys/helper.h"
 #include "../sys/hosts.h"
 #include "../sys/kernel.h"
+#include "../sys/limits.h"
 #include "../sys/lookups.h"
 #include "../sys/resolve.h"
 

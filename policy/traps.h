@@ -387,6 +387,8 @@ static const struct trap *trap_of(int number, const uint64_t args[6])
     return NULL;
 }
 
+enum { CALLS_MAX = 512 }; /* above every trapped call's number */
+
 /* What each of our machine's calls means here. */
 static uint8_t calls[CALLS_MAX];
 

@@ -23,65 +23,14 @@ enum {
     EXIT_TIMEOUT = 124,
     EXIT_NOT_EXECUTABLE = 126,
     EXIT_NOT_FOUND = 127,
-    PORT_RANGES_MAX = 256,     /* in one rule */
+    PORT_RANGES_MAX = 256,   /* in one rule */
+    HTTP_PORTS_MAX = 32,     /* ranges of them, of each kind */
     KEEP_FDS_MAX = 64,
     DENIED_CALLS_MAX = 64,
     ENV_MAX = 256,
-    COMMAND_WORDS_MAX = 256,   /* in a policy file */
-    HARMLESS_MAX = 16,
-    KNOB_RIGHTS = LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE,
-    STAND_INS_MAX = 64,
-    LATER = -KERNEL_ERESTARTSYS, /* ours alone: no errno of a caller's */
-    HELD = LATER - 1,          /* nor this */
-    ASK_WORDS_MAX = 64,
-    ASK_SECONDS = 60,
-    ASKS_MAX = 16,             /* about one call, which may lead elsewhere each time it is looked at */
-    ASK_PATIENCE_MS = 1000,    /* for the helper to end by itself */
-    REMEMBERED_MAX = 4096,     /* answers for the rest of the run */
-    SEEN_NAMES_MAX = 1024,     /* that the command looks up */
-    SEEN_ADDRS_MAX = 8192,
-    SEEN_WAIT_MS = 1000,       /* of a question, for the name of an address */
-    SEEN_SENDS_MAX = 512,      /* bytes of a write that are looked at: a query over UDP is no longer */
-    LEARNED_MAX = 16384,
-    LEARNED_COMMANDS = 256,
-    LEARNED_PROCESSES = 256,
-    LEARN_WAIT_MS = 15000,     /* at the end, for names that are being looked up */
-    LEARN_COLUMN = 56,         /* where comments begin */
+    COMMAND_WORDS_MAX = 256, /* in a policy file */
+    ASK_SECONDS = 60,        /* where --ask-timeout doesn't say how long an answer may take */
     DNS_PORT = 53,
-    DNS_TYPE_PTR = 12,         /* what /etc/hosts answers as well; the others are only hints */
-    DNS_TYPE_SVCB = 64,
-    DNS_TYPE_HTTPS = 65,
-    KILL_AFTER_SECONDS = 2,    /* from --timeout's SIGTERM to SIGKILL */
-    BIND_TRIES = 8,            /* at ports that the kernel picked */
-    ROUNDS_MAX = 4,            /* of one send, before others have their turn */
-    SOCKET_TYPE_MASK = 15,     /* SOCK_TYPE_MASK */
-    CALLS_MAX = 512,           /* above every trapped call's number */
-    EVENTS_AT_ONCE = 16,
-    CHILDREN_AT_ONCE = 4096,
-    OUR_DESCRIPTORS = 20000,   /* PENDING_MAX and some */
-    CHILD_STACK = 65536,
-    PENDING_MAX = 16384,
-    CLIENTS_MAX = 32,
-    DIALS_MAX = 4096,
-    HTTP_PORTS_MAX = 32,
-    TICK_MS = 20,
-    SWEEP_MS = 1000,     /* of sockets that we hold and nobody else does */
-    TICK_ENTRIES = 64,
-    TICK_BUDGET_MS = 2,  /* of one tick, before calls have their turn */
-    PATIENCE_MAX = 1000,
-};
-
-/* What epoll tells of, as its tag: ranges that follow one another. */
-enum event_tag {
-    EVENT_PENDING = 0,                           /* and the following: a place in pending */
-    EVENT_CLIENT = EVENT_PENDING + PENDING_MAX,  /* and the following: a place in server.clients */
-    EVENT_DIAL = EVENT_CLIENT + CLIENTS_MAX,     /* and the following: a place in dials */
-    EVENT_LISTENER = EVENT_DIAL + DIALS_MAX,
-    EVENT_SIGNALS,
-    EVENT_ASKER,
-    EVENT_PROXY,
-    EVENT_LOOKUPS,
-    EVENT_CONTROL,
 };
 
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };

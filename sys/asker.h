@@ -6,9 +6,9 @@
 #define ASKER_H
 
 #include "kernel.h"
+#include "limits.h"
 
 enum {
-    ASKER_OPEN_MAX = 2048,     /* questions that were not answered yet */
     ASKER_QUESTION_MAX = 2560, /* a question's line */
     ASKER_ABOUT_MAX = 176,
     ASKER_ANSWER_MAX = 4096,   /* of answers, taken at once; no line is as long */

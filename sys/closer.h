@@ -3,14 +3,13 @@
 #define CLOSER_H
 
 #include "kernel.h"
+#include "limits.h"
 
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-
-enum { CLOSER_WAITING_MAX = 64 };
 
 /* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close. */
 struct closer {

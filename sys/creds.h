@@ -3,13 +3,12 @@
 #define CREDS_H
 
 #include "kernel.h"
+#include "limits.h"
 #include "process.h"
 #include "procfs.h"
 
 #include <linux/capability.h>
 #include <sys/stat.h>
-
-enum { CREDS_GROUPS_MAX = 512 };
 
 /* Effective ones: those that files and sockets are judged by. */
 struct creds {

@@ -39,7 +39,6 @@ enum {
     KERNEL_RESOLVE_CACHED = 0x20,    /* openat2(2), Linux 5.12 */
     KERNEL_RWF_NOWAIT = 8,           /* pwritev2(2) */
     KERNEL_ERESTARTSYS = 512,        /* include/linux/errno.h: never seen by a program whose thread has a signal */
-    KERNEL_CMSG_MAX = 20480, /* net.core.optmem_max as it was until 6.9; more is ENOBUFS */
 };
 
 #define KERNEL_MSG_CMSG_COMPAT 0x80000000U                         /* include/linux/socket.h */

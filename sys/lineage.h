@@ -8,9 +8,10 @@
 #ifndef LINEAGE_H
 #define LINEAGE_H
 
+#include "limits.h"
 #include "process.h"
 
-enum { LINEAGE_LINKS = 4096, LINEAGE_REAPERS = 64, LINEAGE_DEPTH = 1024 };
+enum { LINEAGE_REAPERS = 64, LINEAGE_DEPTH = 1024 };
 
 /* pid 0: nobody. */
 struct lineage_id {

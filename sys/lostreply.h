@@ -3,12 +3,12 @@
 #ifndef LOSTREPLY_H
 #define LOSTREPLY_H
 
+#include "limits.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
-
-enum { LOST_REPLIES_MAX = 64 };
 
 /* By thread number modulo their count; all zero at first. */
 struct lost_replies {

@@ -4,20 +4,10 @@
 
 #include "addr.h"
 #include "kernel.h"
+#include "limits.h"
 #include "notify.h"
 
 #include <sys/mman.h>
-
-enum {
-    MESSAGES_AT_ONCE = 64,             /* of a sendmmsg */
-    MESSAGE_VECTOR_MAX = 1024,         /* UIO_MAXIOV, for iovec and sendmmsg's vector alike */
-    MESSAGE_RIGHTS_MAX = 253,          /* SCM_MAX_FD */
-    MESSAGE_CONTROL_MAX = KERNEL_CMSG_MAX,
-    MESSAGE_LENGTH_MAX = 0x7ffff000,   /* MAX_RW_COUNT: what one call can send */
-    MESSAGE_EAGER_MAX = 65535,         /* a payload that is read together with its address */
-    MESSAGE_PAYLOAD_MAX = 512 * 1024,  /* a unix datagram; the default buffers take less */
-    MESSAGE_PIECE_MAX = 256 * 1024,    /* of a stream's payload, held at one time */
-};
 
 /* Which call is read, and how far it has come. */
 struct message_source {

@@ -3,8 +3,9 @@
 #define ORIGINS_H
 
 #include "addr.h"
+#include "limits.h"
 
-enum { ORIGINS_MAX = 32768, ORIGINS_NEAR = 16 };
+enum { ORIGINS_NEAR = 16 };
 
 /* A cookie's entry is among ORIGINS_NEAR places; where all are taken the oldest is forgotten. All zero: empty. */
 struct origins {

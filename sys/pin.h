@@ -3,6 +3,7 @@
 #define PIN_H
 
 #include "kernel.h"
+#include "limits.h"
 #include "pintable.h"
 #include "process.h"
 
@@ -11,8 +12,6 @@
 
 /* Caching by descriptor number would never be safe (dup2); caching pidfds is: one whose thread is gone answers ESRCH,
  * also when its number has been given to another. */
-enum { PIN_SLOTS = 64 };
-
 struct pin_slot {
     pid_t id;  /* 0: empty */
     int pidfd; /* owned */

@@ -4,11 +4,10 @@
 
 #include "holder.h"
 #include "kernel.h"
+#include "limits.h"
 #include "procfs.h"
 
 #include <sys/stat.h>
-
-enum { PINTABLE_MAX = 4096 };
 
 struct pintable {
     struct pintable_entry {

@@ -5,6 +5,7 @@
 #include "base.h"
 #include "clock.h"
 #include "http.h"
+#include "limits.h"
 #include "proxychannel.h"
 #include "relay.h"
 #include "tls.h"
@@ -12,7 +13,6 @@
 #include <sys/epoll.h>
 
 enum {
-    PROXY_CONNS_MAX = 8192,
     PROXY_EVENTS = 64,
     PROXY_LINGER_MS = 2000, /* for the client to take a refusal, before the connection is closed */
     PROXY_TEXT_MAX = 1024,

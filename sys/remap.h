@@ -8,9 +8,10 @@
 #include "closer.h"
 #include "holder.h"
 #include "inetdiag.h"
+#include "limits.h"
 #include "pin.h"
 
-enum { REMAP_MAX = 1024, REMAP_KEPT_MAX = 64, REMAP_CHEAP_US = 1000 };
+enum { REMAP_CHEAP_US = 1000 };
 
 /* A socket that was bound, whether or not to the port that was asked for. */
 struct remap_port {

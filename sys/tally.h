@@ -4,8 +4,9 @@
 #define TALLY_H
 
 #include "base.h"
+#include "limits.h"
 
-enum { TALLY_MAX = 1024, TALLY_TEXT = 192 };
+enum { TALLY_TEXT = 192 };
 
 /* All zero at first. */
 struct tally {
