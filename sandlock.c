@@ -40,18 +40,11 @@
 #include "sys/childpath.h"
 #include "sys/clock.h"
 #include "sys/closer.h"
-#include "sys/control.h"
-#include "sys/controlsock.h"
-#include "sys/cookieset.h"
 #include "sys/coprocess.h"
-#include "sys/creds.h"
 #include "sys/dns.h"
 #include "sys/features.h"
-#include "sys/growing.h"
 #include "sys/helper.h"
 #include "sys/hold.h"
-#include "sys/hosts.h"
-#include "sys/inetdiag.h"
 #include "sys/init.h"
 #include "sys/ipset.h"
 #include "sys/kernel.h"
@@ -65,23 +58,15 @@
 #include "sys/message.h"
 #include "sys/mounts.h"
 #include "sys/notify.h"
-#include "sys/origins.h"
-#include "sys/path.h"
 #include "sys/pin.h"
 #include "sys/pintable.h"
 #include "sys/process.h"
-#include "sys/proxy.h"
 #include "sys/proxychannel.h"
 #include "sys/proxyconn.h"
 #include "sys/remap.h"
-#include "sys/resolvconf.h"
 #include "sys/resolve.h"
 #include "sys/special.h"
-#include "sys/tally.h"
-#include "sys/tls.h"
-#include "sys/unixdiag.h"
 #include "sys/unixtarget.h"
-#include "sys/urlpath.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -90,13 +75,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -1432,7 +1414,7 @@ static struct outcome call_reaper(const struct request *r)
 static struct outcome call_run(struct request *r)
 {
     if (live.order > 0)
-        live_ask(r->tid);
+        live_find_scopes_of(r->tid);
     switch (r->call) {
     case CALL_CONNECT:
         return call_connect(r);
@@ -1777,7 +1759,7 @@ static void pending_judge_held(struct pending *p)
     r->judged = live.order;
     if (r->to.kind != DESTINATION_IP || r->call == CALL_BIND || r->call == CALL_LISTEN)
         return;
-    live_ask(r->tid);
+    live_find_scopes_of(r->tid);
     if (is_undecided(&r->to, decide(&r->to)))
         return;
     pending_take(p);
@@ -1880,7 +1862,7 @@ static void dial_next(struct dial *dial, int error)
             close(dial->server);
         dial->server = -1;
         dial->to.addr = dial->addrs[dial->next++];
-        live_ask_process(dial->process);
+        live_find_scopes(dial->process);
         int result = decide(&dial->to).verdict == VERDICT_DENY ? -EACCES : dial_connect(dial);
         if (result == -EINPROGRESS) {
             dial->state = DIAL_CONNECT;
@@ -1907,7 +1889,7 @@ static void dial_event(struct dial *dial)
         return;
     }
     epoll_ctl(here.epoll, EPOLL_CTL_DEL, dial->server, NULL);
-    live_ask_process(dial->process);
+    live_find_scopes(dial->process);
     struct decision decision = decide(&dial->to); /* it may have been changed meanwhile */
     if (result == 0 && decision.verdict == VERDICT_DENY)
         result = -decision.error;
@@ -2054,7 +2036,7 @@ static void serve_notification(void)
     r.id = notification->id;
     r.tid = (pid_t)notification->pid;
     r.number = notification->data.nr;
-    r.call = r.number >= 0 && r.number < CALLS_MAX ? (enum call)calls[r.number] : CALL_NONE;
+    r.call = r.number >= 0 && r.number < CALLS_MAX ? (enum call)call_of_number[r.number] : CALL_NONE;
     memcpy(r.args, notification->data.args, sizeof r.args);
     if (!here.killable)
         pending_end_of(r.tid);

@@ -11,7 +11,6 @@
 #include "hostsfile.h"
 #include "live.h"
 #include "options.h"
-#include "rules.h"
 #include "tell.h"
 #include "../sys/base.h"
 #include "../sys/clock.h"
@@ -180,10 +179,10 @@ static const char *list_asks(struct client *c, struct slice fields)
     }
     if (!slice_is(field.name, "pid") || parse_uint(field.value, INT32_MAX, &pid) < 0 || !live_is_ours((pid_t)pid))
         return "no process of that sandbox has this number";
-    live_ask((pid_t)pid);
-    for (size_t i = asking.n; i-- > 0;)
-        growing_add(&c->out, "asks %d\n", live.scopes[asking.scopes[i]].process.pid);
-    if (asking.lost)
+    live_find_scopes_of((pid_t)pid);
+    for (size_t i = in_force.n; i-- > 0;)
+        growing_add(&c->out, "asks %d\n", live.scopes[in_force.scopes[i]].process.pid);
+    if (in_force.lost)
         growing_append(&c->out, slice_of("lost\n"));
     return NULL;
 }

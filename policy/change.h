@@ -6,6 +6,7 @@
 #include "rules.h"
 #include "call.h"
 #include "live.h"
+#include "setters.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/clock.h"

@@ -14,7 +14,6 @@
 #include "../sys/control.h"
 #include "../sys/controlsock.h"
 #include "../sys/growing.h"
-#include "../sys/kernel.h"
 #include "../sys/limits.h"
 #include "../sys/log.h"
 

@@ -4,7 +4,7 @@
 
 #include "types.h"
 #include "ruleset.h"
-#include "options.h"
+#include "setters.h"
 #include "../sys/base.h"
 #include "../sys/filerules.h"
 #include "../sys/landlock.h"

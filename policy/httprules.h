@@ -7,13 +7,8 @@
 #include "ruleset.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
-#include "../sys/growing.h"
-#include "../sys/hosts.h"
-#include "../sys/ipset.h"
 #include "../sys/log.h"
 #include "../sys/proxychannel.h"
-#include "../sys/resolvconf.h"
-#include "../sys/resolve.h"
 
 #include <limits.h>
 

@@ -5,9 +5,7 @@
 #include "types.h"
 #include "rules.h"
 #include "ruleset.h"
-#include "options.h"
 #include "call.h"
-#include "match.h"
 #include "live.h"
 #include "client.h"
 #include "../sys/addr.h"
@@ -392,13 +390,13 @@ static int inspect_command(char **operands)
 
     if (operands[0] == NULL || operands[1] != NULL)
         die("inspect: needs a sandbox's name; sandlock inspect NAME would be right");
-    if (asked.pid != NULL)
-        growing_add(&request, "pid %s\n", asked.pid);
+    if (chosen.pid != NULL)
+        growing_add(&request, "pid %s\n", chosen.pid);
     growing_append(&request, slice_of("\n"));
     status_read(client_ask(client_connect(operands[0]), operands[0], &request), &status);
     printf("# sandbox %.*s, %s %.*s: %.*s permitted, %.*s denied\n# %.*s\n", (int)status.name.len, status.name.p,
-           asked.pid ? "process" : "pid", asked.pid ? (int)strlen(asked.pid) : (int)status.command_pid.len,
-           asked.pid ? asked.pid : status.command_pid.p, (int)status.permitted.len, status.permitted.p,
+           chosen.pid ? "process" : "pid", chosen.pid ? (int)strlen(chosen.pid) : (int)status.command_pid.len,
+           chosen.pid ? chosen.pid : status.command_pid.p, (int)status.permitted.len, status.permitted.p,
            (int)status.denied.len, status.denied.p, (int)status.command.len, status.command.p);
     inspected_read(status.fields);
     for (size_t i = 0; i < inspected.n_asks; i++)
@@ -410,7 +408,7 @@ static int inspect_command(char **operands)
     inspected_print_ip();
     inspected_print_unix("net-allow", &inspected.unix_permits);
     inspected_print_unix("net-deny", &inspected.unix_denies);
-    if (asked.pid == NULL)
+    if (chosen.pid == NULL)
         inspected_print_processes();
     if (inspected.permits.failed || inspected.denies.failed)
         die("out of memory");

@@ -5,7 +5,6 @@
 #include "types.h"
 #include "call.h"
 #include "events.h"
-#include "seen.h"
 #include "traps.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"

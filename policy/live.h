@@ -4,17 +4,13 @@
 
 #include "types.h"
 #include "rules.h"
-#include "options.h"
 #include "call.h"
 #include "match.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
-#include "../sys/clock.h"
-#include "../sys/closer.h"
 #include "../sys/lineage.h"
 #include "../sys/liveset.h"
 #include "../sys/log.h"
-#include "../sys/process.h"
 #include "../sys/unixtarget.h"
 
 #include <limits.h>
@@ -83,7 +79,7 @@ static struct {
     uint16_t scopes[LIVE_SCOPES_MAX];
     size_t n;
     bool lost; /* where the process comes from isn't known */
-} asking;
+} in_force;
 
 static uint32_t live_owner(size_t scope)
 {
@@ -101,25 +97,25 @@ static size_t live_scope_of(uint32_t owner)
 }
 
 /* Find out whose changes count for this process; pid 0: it isn't known. */
-static void live_ask_process(struct lineage_id process)
+static void live_find_scopes(struct lineage_id process)
 {
     static struct lineage_id line[LINEAGE_DEPTH];
     bool whole = true;
 
-    asking.n = 0;
+    in_force.n = 0;
     size_t n = live.n_processes > 0 ? lineage_read(&live.lineage, process, line, &whole) : 0;
     for (size_t i = 0; i < n; i++)
         for (size_t s = 1; s < LIVE_SCOPES_MAX; s++)
             if (lineage_same(live.scopes[s].process, line[i]))
-                asking.scopes[asking.n++] = (uint16_t)s;
-    asking.scopes[asking.n++] = 0;
-    asking.lost = !whole;
+                in_force.scopes[in_force.n++] = (uint16_t)s;
+    in_force.scopes[in_force.n++] = 0;
+    in_force.lost = !whole;
 }
 
 /* The same for the process of this thread, which makes a call. */
-static void live_ask(pid_t tid)
+static void live_find_scopes_of(pid_t tid)
 {
-    live_ask_process(live.n_processes > 0 ? lineage_of_thread(&live.lineage, tid) : (struct lineage_id){0, 0});
+    live_find_scopes(live.n_processes > 0 ? lineage_of_thread(&live.lineage, tid) : (struct lineage_id){0, 0});
 }
 
 /* What a rule or a change may say of a destination. */
@@ -201,12 +197,12 @@ static enum says live_says(const struct live_question *q, int64_t *rule)
 
     if (live.order == 0) /* nobody has been asked for */
         return says;
-    for (size_t s = 1; asking.lost && s < LIVE_SCOPES_MAX && says != SAYS_DENY; s++)
+    for (size_t s = 1; in_force.lost && s < LIVE_SCOPES_MAX && says != SAYS_DENY; s++)
         says = live.scopes[s].process.pid > 0 ? live_scope_says_of_all(s, q, &by) : SAYS_NOTHING;
     if (says != SAYS_DENY)
         says = SAYS_NOTHING;
-    for (size_t i = 0; i < asking.n && says == SAYS_NOTHING; i++)
-        says = live_scope_says_of_all(asking.scopes[i], q, &by);
+    for (size_t i = 0; i < in_force.n && says == SAYS_NOTHING; i++)
+        says = live_scope_says_of_all(in_force.scopes[i], q, &by);
     if (says != SAYS_NOTHING)
         *rule = by;
     return says;

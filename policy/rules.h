@@ -6,13 +6,9 @@
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/dns.h"
-#include "../sys/hosts.h"
 #include "../sys/http.h"
-#include "../sys/ipset.h"
 #include "../sys/log.h"
 #include "../sys/path.h"
-#include "../sys/query.h"
-#include "../sys/resolve.h"
 #include "../sys/special.h"
 #include "../sys/urlpath.h"
 

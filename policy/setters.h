@@ -11,7 +11,6 @@
 #include "../sys/filerules.h"
 #include "../sys/kernel.h"
 #include "../sys/landlock.h"
-#include "../sys/log.h"
 #include "../sys/proxychannel.h"
 #include "../sys/resolvconf.h"
 #include "../sys/syscalls.h"

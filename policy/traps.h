@@ -3,10 +3,9 @@
 #define POLICY_TRAPS_H
 
 #include "types.h"
-#include "options.h"
+#include "setters.h"
 #include "../sys/base.h"
 #include "../sys/bpf.h"
-#include "../sys/helper.h"
 #include "../sys/kernel.h"
 
 #include <fcntl.h>
@@ -390,13 +389,16 @@ static const struct trap *trap_of(int number, const uint64_t args[6])
 enum { CALLS_MAX = 512 }; /* above every trapped call's number */
 
 /* What each of our machine's calls means here. */
-static uint8_t calls[CALLS_MAX];
+static uint8_t call_of_number[CALLS_MAX];
 
 static void calls_init(void)
 {
-    for (size_t i = 0; i < ARRAY_LEN(traps); i++)
-        if (traps[i].call != CALL_NONE)
-            calls[number_on(traps[i].number, MACHINE_OURS)] = (uint8_t)traps[i].call;
+    for (size_t i = 0; i < ARRAY_LEN(traps); i++) {
+        int number = number_on(traps[i].number, MACHINE_OURS);
+
+        if (traps[i].call != CALL_NONE && number >= 0)
+            call_of_number[number] = (uint8_t)traps[i].call;
+    }
 }
 
 #endif

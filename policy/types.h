@@ -8,7 +8,6 @@
 #include "../sys/filerules.h"
 #include "../sys/ipset.h"
 #include "../sys/kernel.h"
-#include "../sys/landlock.h"
 #include "../sys/log.h"
 #include "../sys/resolvconf.h"
 #include "../sys/resolve.h"
