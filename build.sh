@@ -61,6 +61,7 @@ all     tmux                                    tmux                        tmux
 all     logger                                  bsdutils                    logger
 all     /usr/lib/python3.11/test/test_socket.py libpython3.*-testsuite      -
 all     prlimit                                 util-linux                  util-linux-misc
+all     strace                                  strace                      strace
 fuzz    clang                                   clang                       clang
 lint    clang                                   clang                       clang
 lint    shellcheck                              shellcheck                  shellcheck

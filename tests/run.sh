@@ -82,7 +82,8 @@ for box in "$BUSYBOX" $(which busybox-extras); do # Alpine keeps httpd apart
 done
 export REAL_PATH="$PATH" PATH="$work/bin:$PWD/build/tests:$PATH" BUSYBOX T=
 passed=0 failed=0 skipped=0
-large=' tests/httpclients.test tests/programs.test tests/deputies.test tests/suites.test ' # and those that take long or much
+# Those that need large programs, or take long or much.
+large=' tests/httpclients.test tests/programs.test tests/deputies.test tests/suites.test tests/steady.test '
 if [ $# -eq 0 ]; then
     set -- build/tests/unit/* tests/*.test
 else

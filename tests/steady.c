@@ -1,0 +1,79 @@
+/* steady - one kind of call, again and again, for tests/steady.test: steady KIND COUNT, to port 1 of 127.0.0.1
+ *
+ * A stream's connect is refused there; anything else is taken. Exit status 1 when a call answers otherwise. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct sockaddr_in to = {.sin_family = AF_INET};
+static char payload[] = "payload";
+static struct iovec part = {payload, sizeof payload};
+static struct msghdr header = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &part, .msg_iovlen = 1};
+static struct mmsghdr headers[2];
+
+static bool call_connect(int fd)
+{
+    return connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
+}
+
+/* A non-blocking one says first that it has begun. */
+static bool call_refused(int fd)
+{
+    return connect(fd, (struct sockaddr *)&to, sizeof to) < 0 && (errno == ECONNREFUSED || errno == EINPROGRESS);
+}
+
+static bool call_sendto(int fd)
+{
+    return sendto(fd, payload, sizeof payload, 0, (struct sockaddr *)&to, sizeof to) == sizeof payload;
+}
+
+static bool call_sendmsg(int fd)
+{
+    return sendmsg(fd, &header, 0) == sizeof payload;
+}
+
+/* Past libc: musl's is a loop of sendmsg. */
+static bool call_sendmmsg(int fd)
+{
+    return syscall(SYS_sendmmsg, fd, headers, 2, 0) == 2;
+}
+
+static const struct {
+    const char *name;
+    int type;
+    bool (*call)(int fd);
+} kinds[] = {
+    {"udp-connect", SOCK_DGRAM, call_connect},
+    {"sendto", SOCK_DGRAM, call_sendto},
+    {"sendmsg", SOCK_DGRAM, call_sendmsg},
+    {"sendmmsg", SOCK_DGRAM, call_sendmmsg},
+    {"tcp-connect", SOCK_STREAM, call_refused},
+    {"tcp-connect-nonblocking", SOCK_STREAM | SOCK_NONBLOCK, call_refused},
+};
+
+int main(int argc, char **argv)
+{
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(1);
+    headers[0].msg_hdr = headers[1].msg_hdr = header;
+    for (size_t i = 0; argc == 3 && i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(argv[1], kinds[i].name) != 0)
+            continue;
+        int fd = socket(AF_INET, kinds[i].type, 0);
+        for (int n = 0; n < atoi(argv[2]); n++)
+            if (!kinds[i].call(fd)) {
+                perror(argv[1]);
+                return 1;
+            }
+        return 0;
+    }
+    fprintf(stderr, "usage: steady KIND COUNT\n");
+    return 2;
+}
