@@ -4,13 +4,14 @@
  * "held" or what was wrong, and waits for stdin's end. Meant to run inside, where 127.0.0.0/8 and all ports are
  * permitted. The well-behaved one has 127.0.0.2 to itself. */
 #define _GNU_SOURCE
+#include "wrong.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -348,18 +349,6 @@ static pid_t start_echo(int type)
         if (c != s)
             close(c);
     }
-}
-
-__attribute__((format(printf, 1, 2), noreturn)) static void wrong(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-    putchar('\n');
-    fflush(stdout);
-    _exit(1);
 }
 
 /* This call must give that: a value, or -errno. */

@@ -5,13 +5,14 @@
  * after PATIENCE seconds that is said.
  *        stall as UID PROCESSES CMD...: run CMD as this user, who may have so many processes. */
 #define _GNU_SOURCE
+#include "wrong.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,18 +36,6 @@ enum { PATIENCE = 90, CALLS = 20, STACK = 32768, BYTES = 1 << 20, FOR_EVER = 100
 
 static char bytes[BYTES];
 static unsigned number; /* N */
-
-__attribute__((format(printf, 1, 2), noreturn)) static void wrong(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-    putchar('\n');
-    fflush(stdout);
-    _exit(1);
-}
 
 static void held_up(int sig)
 {

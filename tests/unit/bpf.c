@@ -95,17 +95,6 @@ static void test_calls_are_listed(void)
     }
 }
 
-static uint64_t state = 0x9e3779b97f4a7c15;
-
-/* xorshift64*: the same numbers in every run. */
-static uint64_t any(void)
-{
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return state * 0x2545f4914f6cdd1d;
-}
-
 static bool condition_holds(const struct bpf_condition *c, const struct seccomp_data *data)
 {
     uint32_t low = (uint32_t)data->args[c->argument];
@@ -149,19 +138,19 @@ static struct seccomp_data near_row(const struct bpf_row *row, uint32_t arch)
     struct seccomp_data data = {.nr = row->number, .arch = arch};
 
     for (size_t i = 0; i < 6; i++)
-        data.args[i] = any() % 4 ? any() << 32 | any() % 64 : any() % 2 ? 0 : any();
+        data.args[i] = unit_any() % 4 ? unit_any() << 32 | unit_any() % 64 : unit_any() % 2 ? 0 : unit_any();
     for (size_t k = 0; k < BPF_CONDITIONS; k++) {
         const struct bpf_condition *c = &row->conditions[k];
 
         if (c->test == BPF_EQUAL)
-            data.args[c->argument] = any() << 32 | c->value | ((uint32_t)any() & ~c->mask);
+            data.args[c->argument] = unit_any() << 32 | c->value | ((uint32_t)unit_any() & ~c->mask);
         else if (c->test == BPF_ANY_BIT)
             data.args[c->argument] |= c->mask;
     }
-    for (uint64_t flips = any() % 4; flips-- > 1;)
-        data.args[any() % 6] ^= 1ULL << any() % 64;
-    if (any() % 16 == 0)
-        data.nr += (int)(any() % 3) - 1;
+    for (uint64_t flips = unit_any() % 4; flips-- > 1;)
+        data.args[unit_any() % 6] ^= 1ULL << unit_any() % 64;
+    if (unit_any() % 16 == 0)
+        data.nr += (int)(unit_any() % 3) - 1;
     return data;
 }
 
@@ -171,7 +160,7 @@ static size_t wrong_answers(const struct bpf_program *program, const struct bpf_
     size_t wrong = 0;
 
     for (unsigned i = 0; i < inputs; i++) {
-        struct seccomp_data data = near_row(&rows[any() % n], arch);
+        struct seccomp_data data = near_row(&rows[unit_any() % n], arch);
         size_t row = first_match(rows, n, &data, &wrong);
 
         hits[row]++;
@@ -208,14 +197,16 @@ static void test_as_the_table(enum kind kind, enum machine machine, bool leaders
 static struct bpf_row any_row(void)
 {
     static const uint32_t masks[] = {UINT32_MAX, ~1u, 0xff, 0x80000000, ~0x80800u, 1};
-    struct bpf_row row = {.number = (int)(any() % 14) - 2, .result = (uint32_t)(SECCOMP_RET_ERRNO | any() % 4096)};
-    size_t n = any() % (BPF_CONDITIONS + 1);
+    struct bpf_row row = {.number = (int)(unit_any() % 14) - 2,
+                          .result = (uint32_t)(SECCOMP_RET_ERRNO | unit_any() % 4096)};
+    size_t n = unit_any() % (BPF_CONDITIONS + 1);
 
     for (size_t k = 0; k < n; k++) {
-        uint32_t mask = masks[any() % ARRAY_LEN(masks)];
+        uint32_t mask = masks[unit_any() % ARRAY_LEN(masks)];
 
-        row.conditions[k] = (struct bpf_condition){(enum bpf_test)(BPF_EQUAL + any() % 4), (uint8_t)(any() % 6), mask,
-                                                   (uint32_t)(any() % 2 ? any() : any() % 4) & mask};
+        row.conditions[k] = (struct bpf_condition){(enum bpf_test)(BPF_EQUAL + unit_any() % 4),
+                                                   (uint8_t)(unit_any() % 6), mask,
+                                                   (uint32_t)(unit_any() % 2 ? unit_any() : unit_any() % 4) & mask};
     }
     return row;
 }
@@ -229,7 +220,7 @@ static void test_any_table(void)
         struct bpf_row rows[TABLE_ROWS], sorted[TABLE_ROWS];
         unsigned hits[TABLE_ROWS + 1] = {0};
         struct bpf_program program;
-        size_t n = 1 + any() % TABLE_ROWS;
+        size_t n = 1 + unit_any() % TABLE_ROWS;
 
         for (size_t i = 0; i < n; i++)
             sorted[i] = rows[i] = any_row();

@@ -6,17 +6,6 @@
 
 enum { ROUNDS = 3000, ROUND_ENTRIES = 24, LARGE = 100000 };
 
-static uint64_t state = 0x9e3779b97f4a7c15;
-
-/* xorshift64*: the same numbers in every run. */
-static uint32_t any(uint32_t below)
-{
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)((state * 0x2545f4914f6cdd1d) >> 32) % below;
-}
-
 static struct ip_prefix prefix(const char *text)
 {
     struct ip_prefix out;
@@ -146,17 +135,18 @@ static void test_as_a_scan(uint8_t version)
     for (unsigned round = 0; round < ROUNDS; round++) {
         struct ipset_entry entries[ROUND_ENTRIES];
         struct ipset set;
-        size_t n = 1 + any(ROUND_ENTRIES);
-        uint32_t base = (uint32_t)corners[any(ARRAY_LEN(corners))], spread = 1 + any(16);
+        size_t n = 1 + unit_below(ROUND_ENTRIES);
+        uint32_t base = (uint32_t)corners[unit_below(ARRAY_LEN(corners))], spread = 1 + unit_below(16);
 
         for (size_t i = 0; i < n; i++) {
-            struct ip_addr at = {0, base + any(spread), version};
-            uint32_t bits = version == 4 ? 32 : 128, first = any(16) * (any(2) ? 1 : 4369);
+            struct ip_addr at = {0, base + unit_below(spread), version};
+            uint32_t bits = version == 4 ? 32 : 128, first = unit_below(16) * (unit_below(2) ? 1 : 4369);
 
             if (version == 6)
-                at = (struct ip_addr){any(2) ? at.lo : 0, any(2) ? at.lo << 32 : UINT64_MAX - at.lo, 6};
-            uint8_t len = (uint8_t)(any(3) ? bits - any(5) : any(bits + 1));
-            uint16_t last = (uint16_t)(any(4) ? first + any(4) > 65535 ? 65535 : first + any(4) : 65535);
+                at = (struct ip_addr){unit_below(2) ? at.lo : 0, unit_below(2) ? at.lo << 32 : UINT64_MAX - at.lo, 6};
+            uint8_t len = (uint8_t)(unit_below(3) ? bits - unit_below(5) : unit_below(bits + 1));
+            uint16_t last = (uint16_t)(unit_below(4) == 0 || first + unit_below(4) > 65535 ? 65535
+                                                                                           : first + unit_below(4));
             if (last < first)
                 last = (uint16_t)first;
             entries[i] = (struct ipset_entry){
@@ -165,11 +155,11 @@ static void test_as_a_scan(uint8_t version)
         if (ipset_build(&set, entries, n) < 0)
             abort();
         for (unsigned probe = 0; probe < 200; probe++) {
-            struct ip_addr at = entries[any((uint32_t)n)].prefix.addr;
-            uint16_t port = (uint16_t)(any(20) * (any(2) ? 1 : 4369));
+            struct ip_addr at = entries[unit_below((uint32_t)n)].prefix.addr;
+            uint16_t port = (uint16_t)(unit_below(20) * (unit_below(2) ? 1 : 4369));
 
-            at.lo += any(5);
-            at.lo -= any(3);
+            at.lo += unit_below(5);
+            at.lo -= unit_below(3);
             if (version == 4)
                 at.lo &= UINT32_MAX;
             wrong += !agrees(&set, entries, n, at, port);
@@ -190,11 +180,11 @@ static void check_large(const struct ipset_entry *entries, size_t n)
     EXPECT(ipset_build(&set, entries, n) == 0);
     EXPECT(bytes(&set) <= 16 << 20);
     for (unsigned probe = 0; probe < 300; probe++) {
-        const struct ipset_entry *entry = &entries[any((uint32_t)n)];
+        const struct ipset_entry *entry = &entries[unit_below((uint32_t)n)];
 
         wrong += ipset_find(&set, entry->prefix.addr, entry->ports.last) < 0;
-        wrong += !agrees(&set, entries, n, entry->prefix.addr, (uint16_t)any(65536));
-        wrong += !agrees(&set, entries, n, entries[any((uint32_t)n)].prefix.addr, entry->ports.first);
+        wrong += !agrees(&set, entries, n, entry->prefix.addr, (uint16_t)unit_below(65536));
+        wrong += !agrees(&set, entries, n, entries[unit_below((uint32_t)n)].prefix.addr, entry->ports.first);
     }
     EXPECT(wrong == 0);
     ipset_free(&set);
@@ -208,14 +198,15 @@ static void test_large(void)
     for (uint32_t i = 0; i < LARGE; i++) /* prefixes of each length around one address, each with ports of its own */
         entries[i] = (struct ipset_entry){ip_prefix_canonical((struct ip_prefix){{0x20010db8ULL << 32, 1, 6},
                                                                                  (uint8_t)(i % 129)}),
-                                          {(uint16_t)any(65536), 0}, i};
+                                          {(uint16_t)unit_below(65536), 0}, i};
     for (uint32_t i = 0; i < LARGE; i++)
         entries[i].ports.last = entries[i].ports.first;
     check_large(entries, LARGE);
     for (uint32_t i = 0; i < LARGE; i++) { /* one address, overlapping port ranges */
-        uint16_t first = (uint16_t)any(65536);
+        uint16_t first = (uint16_t)unit_below(65536);
 
-        entries[i] = (struct ipset_entry){prefix("10.0.0.1"), {first, (uint16_t)(first + any(65536u - first))}, i};
+        uint16_t last = (uint16_t)(first + unit_below(65536u - first));
+        entries[i] = (struct ipset_entry){prefix("10.0.0.1"), {first, last}, i};
     }
     check_large(entries, LARGE);
     for (uint32_t i = 0; i < LARGE; i++) /* all addresses with many ports, and many addresses with one */
@@ -224,7 +215,7 @@ static void test_large(void)
     check_large(entries, LARGE);
     for (uint32_t i = 0; i < LARGE; i++) /* a full binary tree, each node with a port of its own */
         entries[i] = (struct ipset_entry){
-            ip_prefix_canonical((struct ip_prefix){{0, (uint64_t)i << 15, 4}, (uint8_t)(32 - any(17))}),
+            ip_prefix_canonical((struct ip_prefix){{0, (uint64_t)i << 15, 4}, (uint8_t)(32 - unit_below(17))}),
             {(uint16_t)i, (uint16_t)i}, i};
     check_large(entries, LARGE);
     free(entries);

@@ -8,40 +8,29 @@
 
 enum { CHANGES = 20000, KEPT = 200, ROUNDS = 3000 };
 
-static uint64_t state = 0x9e3779b97f4a7c15;
-
-/* xorshift64*: the same numbers in every run. */
-static uint32_t any(uint32_t below)
-{
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)((state * 0x2545f4914f6cdd1d) >> 32) % below;
-}
-
 /* Few addresses and ports, so that much covers much: prefixes around 10.0.0.0 and 2001:db8::, also short ones. */
 static struct ip_addr any_addr(bool v6)
 {
-    return v6 ? (struct ip_addr){0x20010db800000000, any(4) ? any(16) : (uint64_t)any(16) << 60, 6}
-              : (struct ip_addr){0, 0x0a000000u + any(32), 4};
+    return v6 ? (struct ip_addr){0x20010db800000000, unit_below(4) ? unit_below(16) : (uint64_t)unit_below(16) << 60, 6}
+              : (struct ip_addr){0, 0x0a000000u + unit_below(32), 4};
 }
 
 static struct ip_prefix any_prefix(bool v6)
 {
-    uint8_t full = v6 ? 128 : 32, len = (uint8_t)(any(8) ? full - any(6) : any(full + 1u));
+    uint8_t full = v6 ? 128 : 32, len = (uint8_t)(unit_below(8) ? full - unit_below(6) : unit_below(full + 1u));
 
     return ip_prefix_canonical((struct ip_prefix){any_addr(v6), len});
 }
 
 static struct port_range any_ports(void)
 {
-    uint16_t first = (uint16_t)any(12);
+    uint16_t first = (uint16_t)unit_below(12);
 
-    switch (any(4)) {
+    switch (unit_below(4)) {
     case 0:
         return (struct port_range){0, UINT16_MAX};
     case 1:
-        return (struct port_range){first, (uint16_t)(first + any(6))};
+        return (struct port_range){first, (uint16_t)(first + unit_below(6))};
     }
     return (struct port_range){first, first};
 }
@@ -68,12 +57,13 @@ static void test_set(void)
     uint32_t places[KEPT], n = 0, wrong = 0;
 
     for (uint64_t order = 1; order <= CHANGES; order++) {
-        bool v6 = any(2);
-        struct liveset_rule rule = {.prefix = any_prefix(v6), .order = order, .owner = any(3), .tag = any(9),
-                                    .ports = any_ports(), .kind = (uint8_t)any(2), .any_port = any(2)};
+        bool v6 = unit_below(2);
+        struct liveset_rule rule = {.prefix = any_prefix(v6), .order = order,
+                                    .owner = unit_below(3), .tag = unit_below(9),
+                                    .ports = any_ports(), .kind = (uint8_t)unit_below(2), .any_port = unit_below(2)};
 
-        if (n == KEPT || (n > 0 && any(3) == 0)) {
-            uint32_t i = any(n);
+        if (n == KEPT || (n > 0 && unit_below(3) == 0)) {
+            uint32_t i = unit_below(n);
 
             liveset_remove(&set, places[i]);
             places[i] = places[--n];
@@ -81,7 +71,7 @@ static void test_set(void)
         places[n++] = (uint32_t)liveset_add(&set, &rule);
         int64_t like = liveset_like(&set, &rule, -1);
         wrong += like < 0 || set.n != n;
-        struct ip_prefix about = any(2) ? any_prefix(v6) : ip_prefix_of(any_addr(v6));
+        struct ip_prefix about = unit_below(2) ? any_prefix(v6) : ip_prefix_of(any_addr(v6));
         struct port_range ports = any_ports();
         int64_t found = liveset_find(&set, rule.owner, rule.kind, about, ports);
         wrong += (found < 0 ? 0 : set.rules[found].order) != newest(rule.owner, rule.kind, about, ports);
@@ -124,7 +114,7 @@ static void test_boxes(void)
     unsigned wrong = 0, met = 0;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        bool v6 = any(2);
+        bool v6 = unit_below(2);
         struct ip_box a = {any_prefix(v6), any_ports(), 0, true, 1}, b = {any_prefix(v6), any_ports(), 0, true, 2};
         struct ip_box common, pieces[IPBOX_PIECES];
         bool meets = ip_box_common(&a, &b, &common);
@@ -133,7 +123,7 @@ static void test_boxes(void)
         met += meets;
         for (unsigned i = 0; i < 40; i++) {
             struct ip_addr addr = any_addr(v6);
-            uint16_t port = (uint16_t)any(20);
+            uint16_t port = (uint16_t)unit_below(20);
             bool in_a = holds(&a, addr, port), in_b = holds(&b, addr, port);
             size_t in_pieces = 0;
 

@@ -1,10 +1,11 @@
-/* unit.h - what every C unit test shares: EXPECT, input flush against an unreadable page, the closing line */
+/* unit.h - what every C unit test shares: EXPECT, input flush against an unreadable page, numbers, the closing line */
 #ifndef UNIT_H
 #define UNIT_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,23 @@ __attribute__((unused)) static void *unit_flush(const void *bytes, size_t len)
     if (map == MAP_FAILED || mprotect(map + room, page, PROT_NONE) < 0)
         abort();
     return len ? memcpy(map + room - len, bytes, len) : map + room;
+}
+
+/* xorshift64*: the same numbers in every run. */
+__attribute__((unused)) static uint64_t unit_any(void)
+{
+    static uint64_t state = 0x9e3779b97f4a7c15;
+
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 0x2545f4914f6cdd1d;
+}
+
+/* One below that. */
+__attribute__((unused)) static uint32_t unit_below(uint32_t below)
+{
+    return (uint32_t)(unit_any() >> 32) % below;
 }
 
 /* The last line of a unit test, and main's result. */
