@@ -117,20 +117,16 @@ static int parse_socket(struct request *r)
 static void parse_unspecified(const struct request *r, union address *address, struct ip_addr source,
                               struct destination *to)
 {
-    static const struct ip_addr loopback4 = {0, INADDR_LOOPBACK, 4}, loopback6 = {0, 1, 6};
-    union address bound;
-    socklen_t len = sizeof bound;
     struct ip_addr own = {0, 0, 6};
     uint16_t port;
 
-    if (getsockname(r->pin, &bound.any, &len) == 0)
-        ip_addr_from_sockaddr(&bound, &own, &port);
+    ip_addr_of_socket(r->pin, &own, &port);
     if (to->addr.version == 6)
-        to->addr = own.version == 4 ? loopback4 : loopback6;
+        to->addr = ip_addr_loopback(own.version);
     else if (source.version == 4 && !ip_addr_is_unspecified(source))
         to->addr = source;
     else
-        to->addr = own.version == 4 && !ip_addr_is_unspecified(own) ? own : loopback4;
+        to->addr = own.version == 4 && !ip_addr_is_unspecified(own) ? own : ip_addr_loopback(4);
     ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
 }
 
@@ -491,8 +487,6 @@ static bool is_undecided(const struct destination *to, struct decision decision)
 static void look_at_send(const struct request *r, const struct destination *to, const uint8_t *bytes, size_t len)
 {
     struct destination peer = *to;
-    union address address;
-    socklen_t address_len = sizeof address;
     struct dns_question question;
     char name[DNS_NAME_MAX + 1];
     bool learns = policy.undecided == UNDECIDED_LEARNED;
@@ -503,8 +497,7 @@ static void look_at_send(const struct request *r, const struct destination *to, 
         return;
     if (to->kind != DESTINATION_IP) {
         peer = (struct destination){.kind = DESTINATION_IP, .protocol = kind_protocol(r->kind)};
-        if (getpeername(r->pin, &address.any, &address_len) < 0 ||
-            ip_addr_from_sockaddr(&address, &peer.addr, &peer.port) < 0)
+        if (ip_addr_of_peer(r->pin, &peer.addr, &peer.port) < 0)
             return;
         if (learns && peer.protocol != PROTOCOL_TCP && is_undecided(&peer, decide(&peer)))
             learn_destination(r, &peer, true);
@@ -580,14 +573,14 @@ static int connect_stream(struct request *r)
 
     if (blocks)
         pin_set_blocking(r->pin, false);
-    int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
+    int result = connect_pin(r);
     if (result == -EINPROGRESS && r->was_pending) { /* someone reset the socket meanwhile: this is a new connection */
         struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
         connect(r->pin, &nowhere, sizeof nowhere);
         result = -ECONNRESET;
     } else if (result == -EINPROGRESS && blocks) {
-        result = sys_result(connect(r->pin, &r->address.any, r->address_len));
+        result = connect_pin(r);
         if (result == -ECONNRESET || result == -EPIPE)
             result = 0; /* it was there, and is lost already: connect(2) would have been faster */
     } else if (result == -EALREADY && !r->was_pending) {
@@ -607,12 +600,12 @@ static struct outcome connect_unix(struct request *r)
 
     unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
     if (r->to.kind != DESTINATION_UNIX)
-        return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
+        return outcome_reply(connect_pin(r));
     if (caller_take(&unix_target.caller) < 0)
         return outcome_reply(-EACCES);
     if (blocks)
         pin_set_blocking(r->pin, false);
-    int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
+    int result = connect_pin(r);
     if (blocks)
         pin_set_blocking(r->pin, true);
     caller_leave();
@@ -622,11 +615,11 @@ static struct outcome connect_unix(struct request *r)
 static struct outcome execute_connect(struct request *r)
 {
     if (r->to.kind == DESTINATION_NONE && r->address.any.sa_family == AF_UNSPEC)
-        return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
+        return outcome_reply(connect_pin(r));
     if (r->kind.domain == AF_UNIX)
         return connect_unix(r);
     if (!socket_is(r->kind, IPPROTO_TCP))
-        return outcome_reply(sys_result(connect(r->pin, &r->address.any, r->address_len)));
+        return outcome_reply(connect_pin(r));
     int result = connect_stream(r);
     if (result == -EALREADY && (r->was_pending || pin_blocks(r->pin)))
         return (struct outcome){PEND, 0};

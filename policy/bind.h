@@ -56,12 +56,9 @@ static void remap_note(const struct request *r, uint16_t asked)
 {
     struct process_status status = {.leader = r->tid};
     struct remap_port port = {.protocol = r->kind.protocol, .fd = (int)r->args[0], .dual = r->to.dual};
-    union address bound;
-    socklen_t len = sizeof bound;
     struct stat file;
 
-    if (getsockname(r->pin, &bound.any, &len) < 0 || ip_addr_from_sockaddr(&bound, &port.addr, &port.real) < 0 ||
-        fstat(r->pin, &file) < 0)
+    if (ip_addr_of_socket(r->pin, &port.addr, &port.real) < 0 || fstat(r->pin, &file) < 0)
         return;
     process_status_read(r->tid, &status); /* a thread may end before its process does */
     port.cookie = pin_cookie(r->pin);

@@ -161,6 +161,12 @@ static enum protocol kind_protocol(struct socket_kind kind)
     return PROTOCOLS;
 }
 
+/* One connect(2): our copy of the address, our own reference to the socket. 0 or -errno. */
+static int connect_pin(const struct request *r)
+{
+    return sys_result(connect(r->pin, &r->address.any, r->address_len));
+}
+
 /* Are the caller's own user and groups to be seen, and its capabilities to count? Where we are root, on sockets that
  * carry credentials. */
 static bool caller_counts(const struct request *r)

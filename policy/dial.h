@@ -217,9 +217,7 @@ static struct outcome redirect(struct request *r)
 {
     struct hold *hold = &here.holds[r->to.addr.version == 6 && here.holds[1].full >= 0];
     bool blocks = pin_blocks(r->pin);
-    union address bound;
     struct ip_addr local;
-    socklen_t len = sizeof bound;
     uint16_t port;
     struct lineage_id process = lineage_of_thread(&live.lineage, r->tid);
 
@@ -229,13 +227,12 @@ static struct outcome redirect(struct request *r)
         return outcome_reply(-ECONNREFUSED);
     if (!notify_valid(here.listener, r->id)) /* the number could have been another process's */
         return (struct outcome){VANISHED, 0};
-    if (getsockname(r->pin, &bound.any, &len) < 0 || ip_addr_from_sockaddr(&bound, &local, &port) < 0 ||
-        ip_addr_is_unspecified(local))
+    if (ip_addr_of_socket(r->pin, &local, &port) < 0 || ip_addr_is_unspecified(local))
         local = (struct ip_addr){0, 0, 0};
     r->address_len = ip_addr_to_sockaddr(hold->addr, hold->port, (sa_family_t)r->kind.domain, &r->address.storage);
     if (blocks)
         pin_set_blocking(r->pin, false);
-    int result = sys_result(connect(r->pin, &r->address.any, r->address_len));
+    int result = connect_pin(r);
     if (result == -EINPROGRESS) {
         uint64_t cookie = pin_cookie(r->pin);
         redirect_forget(cookie);
@@ -244,7 +241,7 @@ static struct outcome redirect(struct request *r)
         if (result < 0 && result != -EINPROGRESS)
             hold_cancel(r->pin);
         else if (result == 0)
-            result = blocks ? sys_result(connect(r->pin, &r->address.any, r->address_len)) : -EINPROGRESS;
+            result = blocks ? connect_pin(r) : -EINPROGRESS;
     } else {
         r->joined = result == -EALREADY;
     }
@@ -273,12 +270,10 @@ static bool name_original(const struct request *r, union address *name, socklen_
 /* Where there are HTTP rules: the proxy, the place where connects wait for it, and who looks up its names. */
 static void http_prepare(void)
 {
-    static const struct ip_addr loopbacks[2] = {{0, INADDR_LOOPBACK, 4}, {0, 1, 6}};
-
     if (policy.n_http_rules == 0 && !policy.any[LIST_HTTP])
         return;
-    int result = hold_open(&here.holds[0], loopbacks[0]);
-    hold_open(&here.holds[1], loopbacks[1]); /* without IPv6 its sockets wait at the other */
+    int result = hold_open(&here.holds[0], ip_addr_loopback(4));
+    hold_open(&here.holds[1], ip_addr_loopback(6)); /* without IPv6 its sockets wait at the other */
     if (result == 0)
         result = helper_start(&here.proxy, http_proxy_run);
     if (result < 0)

@@ -140,13 +140,11 @@ static void learn_destination(const struct request *r, const struct destination 
 static void learn_bound(const struct request *r)
 {
     bool ephemeral = r->to.port == 0;
-    union address bound;
-    socklen_t len = sizeof bound;
     struct ip_addr addr;
     uint16_t port;
 
     if (policy.undecided != UNDECIDED_LEARNED || r->to.kind != DESTINATION_IP || r->to.protocol >= PROTOCOLS ||
-        getsockname(r->pin, &bound.any, &len) < 0 || ip_addr_from_sockaddr(&bound, &addr, &port) < 0)
+        ip_addr_of_socket(r->pin, &addr, &port) < 0)
         return;
     cookieset_add(ephemeral ? &learned_ephemeral : &learned_servers, pin_cookie(r->pin));
     if (ephemeral)

@@ -232,6 +232,12 @@ static bool ip_prefix_holds(struct ip_prefix outer, struct ip_prefix inner)
            ((outer.addr.hi ^ inner.addr.hi) & hi) == 0 && ((outer.addr.lo ^ inner.addr.lo) & lo) == 0;
 }
 
+/* 127.0.0.1 or ::1. */
+static struct ip_addr ip_addr_loopback(uint8_t version)
+{
+    return version == 4 ? (struct ip_addr){0, INADDR_LOOPBACK, 4} : (struct ip_addr){0, 1, 6};
+}
+
 /* 127.0.0.0/8 or ::1. */
 static bool ip_addr_is_loopback(struct ip_addr addr)
 {
@@ -414,6 +420,25 @@ static socklen_t ip_addr_to_sockaddr(struct ip_addr addr, uint16_t port, sa_fami
     }
     memcpy(to, &v6, sizeof v6);
     return sizeof v6;
+}
+
+/* The canonical address and the port that an IP socket is bound to (getsockname(2)). 0, or -errno, with both as they
+ * were. */
+static int ip_addr_of_socket(int fd, struct ip_addr *addr, uint16_t *port)
+{
+    union address name;
+    socklen_t len = sizeof name;
+
+    return getsockname(fd, &name.any, &len) < 0 ? -errno : ip_addr_from_sockaddr(&name, addr, port);
+}
+
+/* The same of its peer (getpeername(2)). */
+static int ip_addr_of_peer(int fd, struct ip_addr *addr, uint16_t *port)
+{
+    union address name;
+    socklen_t len = sizeof name;
+
+    return getpeername(fd, &name.any, &len) < 0 ? -errno : ip_addr_from_sockaddr(&name, addr, port);
 }
 
 #endif

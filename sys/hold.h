@@ -62,8 +62,7 @@ static int hold_open(struct hold *hold, struct ip_addr loopback)
 /* Is this socket's peer a hold? */
 static bool hold_has(const struct hold *hold, struct ip_addr peer, uint16_t port)
 {
-    return hold->full >= 0 && hold->port == port && hold->addr.version == peer.version &&
-           hold->addr.hi == peer.hi && hold->addr.lo == peer.lo;
+    return hold->full >= 0 && hold->port == port && ip_addr_equal(hold->addr, peer);
 }
 
 /* Send as the simplest congestion control does, which every kernel has: between two sockets of one machine there is
@@ -83,15 +82,14 @@ static int hold_meet(const struct hold *hold, int waiting)
 {
     struct sockaddr_storage at;
     struct ip_addr addr;
-    socklen_t len = sizeof at;
     uint16_t port = hold->port, waiting_port;
 
-    if (getsockname(waiting, (struct sockaddr *)&at, &len) < 0 || ip_addr_from_sockaddr(&at, &addr, &waiting_port) < 0)
+    if (ip_addr_of_socket(waiting, &addr, &waiting_port) < 0)
         return -ENOTCONN;
     int fd = hold_bind(hold->addr, &port, true);
     if (fd < 0)
         return fd;
-    len = ip_addr_to_sockaddr(addr, waiting_port, addr.version == 4 ? AF_INET : AF_INET6, &at);
+    socklen_t len = ip_addr_to_sockaddr(addr, waiting_port, addr.version == 4 ? AF_INET : AF_INET6, &at);
     hold_hurry(fd);
     int result = sys_result(connect(fd, (struct sockaddr *)&at, len));
     if (result == -EINPROGRESS)

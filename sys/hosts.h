@@ -125,8 +125,7 @@ static bool hosts_has_loopback(struct slice file, struct slice name, uint8_t ver
     struct hosts_line line;
 
     while (hosts_next(&file, &line))
-        if (line.addr.version == version && line.addr.hi == 0 && line.addr.lo == (version == 4 ? INADDR_LOOPBACK : 1) &&
-            hosts_line_has(line, name))
+        if (ip_addr_equal(line.addr, ip_addr_loopback(version)) && hosts_line_has(line, name))
             return true;
     return false;
 }

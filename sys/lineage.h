@@ -99,8 +99,8 @@ static struct lineage_id lineage_parent(struct lineage *l, struct lineage_id id)
     return parent;
 }
 
-/* The line of a process's ancestors, itself first, up to the root. How many; *whole: the root was reached, so that there
- * are no others. 0 for nobody. */
+/* The line of a process's ancestors, itself first, up to the root. How many; *whole: the root was reached, so that
+ * there are no others. 0 for nobody. */
 static size_t lineage_read(struct lineage *l, struct lineage_id id, struct lineage_id line[LINEAGE_DEPTH], bool *whole)
 {
     size_t n = 0;

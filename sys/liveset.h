@@ -52,7 +52,7 @@ static uint32_t *liveset_bucket_of(struct liveset *set, const struct liveset_rul
 
 static bool liveset_same_prefix(struct ip_prefix a, struct ip_prefix b)
 {
-    return a.len == b.len && a.addr.version == b.addr.version && a.addr.hi == b.addr.hi && a.addr.lo == b.addr.lo;
+    return a.len == b.len && ip_addr_equal(a.addr, b.addr);
 }
 
 /* Add a rule. Its place, or -ENOBUFS. */

@@ -11,8 +11,6 @@
 #include "limits.h"
 #include "pin.h"
 
-enum { REMAP_CHEAP_US = 1000 };
-
 /* A socket that was bound, whether or not to the port that was asked for. */
 struct remap_port {
     uint64_t cookie, inode;
@@ -99,8 +97,8 @@ static bool remap_is_within(struct ip_addr wild, bool dual, struct ip_addr addr)
 /* Would the kernel compare the two, were they bound to one port? */
 static bool remap_overlaps(const struct remap_port *port, struct ip_addr addr, bool dual)
 {
-    return (port->addr.version == addr.version && port->addr.hi == addr.hi && port->addr.lo == addr.lo) ||
-           remap_is_within(port->addr, port->dual, addr) || remap_is_within(addr, dual, port->addr);
+    return ip_addr_equal(port->addr, addr) || remap_is_within(port->addr, port->dual, addr) ||
+           remap_is_within(addr, dual, port->addr);
 }
 
 /* The kernel gave this address and port to another socket than those known by it: those are closed. */
@@ -169,12 +167,11 @@ static int remap_take(struct remap *remap, const struct remap_port *port)
  * that is neither at its address for all nor where it was last seen counts as closed. */
 static bool remap_is_there(const struct remap_port *port)
 {
-    static const struct ip_addr loopback4 = {0, INADDR_LOOPBACK, 4}, loopback6 = {0, 1, 6};
     struct ip_addr to = port->addr;
     struct inetdiag_socket found;
 
     if (ip_addr_is_unspecified(to))
-        to = to.version == 4 ? loopback4 : loopback6;
+        to = ip_addr_loopback(to.version);
     return inetdiag_find(port->protocol, to, port->real, (struct ip_addr){0, 0, to.version}, 0, &found) == 0 &&
            found.cookie == port->cookie;
 }
@@ -194,8 +191,7 @@ static int remap_hold(struct remap *remap, struct remap_port *port)
     if (start < remap->free_at)
         return -EAGAIN;
     port->gone = holder_find(port->inode, remap->closer->pid, &port->pid, &port->fd) < 0;
-    uint64_t taken = clock_us() - start;
-    remap->free_at = taken < REMAP_CHEAP_US ? 0 : start + 4 * taken;
+    remap->free_at = clock_rest(start);
     return port->gone ? -EBADF : remap_take(remap, port);
 }
 
@@ -218,17 +214,14 @@ static bool remap_is_local(struct ip_addr addr)
  * or -ECONNREFUSED. */
 static int remap_check(struct remap *remap, int protocol, int pin, struct ip_addr addr, uint16_t real)
 {
-    static const struct ip_addr loopback4 = {0, INADDR_LOOPBACK, 4};
     struct ip_addr from = {0, 0, addr.version};
     struct inetdiag_socket found;
-    union address own;
-    socklen_t len = sizeof own;
     uint16_t port = 0;
 
-    if (protocol == IPPROTO_UDP && getsockname(pin, &own.any, &len) == 0) /* the other may be connected to us */
-        ip_addr_from_sockaddr(&own, &from, &port);
+    if (protocol == IPPROTO_UDP) /* the other may be connected to us */
+        ip_addr_of_socket(pin, &from, &port);
     if (from.version != addr.version || ip_addr_is_unspecified(from))
-        from = addr.version == 4 && ip_addr_is_loopback(addr) ? loopback4 : addr;
+        from = addr.version == 4 && ip_addr_is_loopback(addr) ? ip_addr_loopback(4) : addr;
     int result = inetdiag_find(protocol, addr, real, from, port, &found);
     return result == -ENOENT || (result == 0 && remap_of(remap, found.cookie) != NULL) ? 0 : -ECONNREFUSED;
 }
@@ -324,15 +317,12 @@ static uint16_t remap_name(struct remap *remap, int protocol, int pin, const uni
 static uint16_t remap_peer_name(struct remap *remap, int protocol, int pin, const union address *name)
 {
     struct ip_addr addr, own;
-    union address local;
-    socklen_t len = sizeof local;
     uint16_t real, port;
 
     if (ip_addr_from_sockaddr(name, &addr, &real) < 0 || remap->n_moved == 0)
         return ntohs(name->v4.sin_port);
     if (!ip_addr_is_loopback(addr) && /* what this machine sends to an address of its own comes from there */
-        (getsockname(pin, &local.any, &len) < 0 || ip_addr_from_sockaddr(&local, &own, &port) < 0 ||
-         own.version != addr.version || own.hi != addr.hi || own.lo != addr.lo))
+        (ip_addr_of_socket(pin, &own, &port) < 0 || !ip_addr_equal(own, addr)))
         return real;
     return remap_asked(remap, protocol, addr, real);
 }
@@ -351,11 +341,8 @@ static bool remap_is_connected(struct remap *remap, int pin)
 static void remap_autobound(struct remap *remap, int protocol, int pin)
 {
     struct remap_port port = {.protocol = protocol, .asked = 0};
-    union address name;
-    socklen_t len = sizeof name;
 
-    if (remap->n_moved == 0 || getsockname(pin, &name.any, &len) < 0 ||
-        ip_addr_from_sockaddr(&name, &port.addr, &port.real) < 0 ||
+    if (remap->n_moved == 0 || ip_addr_of_socket(pin, &port.addr, &port.real) < 0 ||
         remap_asked(remap, protocol, port.addr, port.real) == port.real || remap_of(remap, pin_cookie(pin)) != NULL)
         return;
     remap_supersede(remap, &port);

@@ -130,8 +130,8 @@ static void resolve_begin(const struct resolvconf *config, struct resolve_name *
     if (dns_name_parse(name->name, &parsed) < 0) {
         name->status = RESOLVE_NOT_A_NAME;
     } else if (resolve_is_localhost(&parsed)) {
-        resolve_add_local(name, (struct ip_addr){0, INADDR_LOOPBACK, 4});
-        resolve_add_local(name, (struct ip_addr){0, 1, 6});
+        resolve_add_local(name, ip_addr_loopback(4));
+        resolve_add_local(name, ip_addr_loopback(6));
     } else if (config->n_servers == 0) {
         name->status = RESOLVE_NO_SERVER;
     }

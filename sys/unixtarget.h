@@ -12,8 +12,6 @@
 #include "process.h"
 #include "unixdiag.h"
 
-enum { UNIX_ASK_CHEAP_US = 1000 };
-
 /* The sockets that processes of ours bound, and when the kernel may be asked for others' again: that takes long where
  * there are many, so it has a quarter of our time. All zero at first. */
 struct unix_own {
@@ -88,9 +86,8 @@ static void unix_target_ask(struct unix_target *target, struct unix_own *own, co
     struct unix_search search = {own, type, false, false, target};
     uint64_t start = clock_us();
     int result = unixdiag_each(key, unix_search_found, &search);
-    uint64_t taken = clock_us() - start;
 
-    own->free_at = taken < UNIX_ASK_CHEAP_US ? 0 : start + 4 * taken;
+    own->free_at = clock_rest(start);
     if (result < 0 || search.stranger)
         target->holder = HELD_OUTSIDE;
     else
