@@ -2306,7 +2306,7 @@ static int serve(void)
     helper_end(&here.lookups);
     coprocess_end(&ask_helper, ASK_PATIENCE_MS);
     pin_forget(&here.pins); /* looking at /proc takes descriptors */
-    if (process_end_descendants() < 0)
+    if (process_end_descendants(here.command) < 0)
         say("there is no /proc: what the command left behind forks faster than it is found, and isn't all ended");
     return expired ? EXIT_TIMEOUT : status;
 }

@@ -11,7 +11,7 @@
 
 enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192,
        PROCESS_NUMBERS = 4194304, PROCESS_REAP_MAX = 65536, PROCESS_ROUNDS_MAX = 1000,
-       PROCESS_BLIND_ROUNDS_MAX = 30 };
+       PROCESS_BLIND_ROUNDS_MAX = 100, PROCESS_RECENT = 8192 };
 
 /* What /proc/TID/status says. Signal sets have signal n at bit n - 1. */
 struct process_status {
@@ -174,6 +174,9 @@ static bool process_descends(pid_t pid, pid_t ancestor)
     return false;
 }
 
+/* The number of the process whose exit was taken last; 0: none was. */
+static pid_t process_ended_last;
+
 /* Take the exits there are, without waiting, and a bounded number: a storm may bring new ones for ever. How many;
  * -ECHILD when no child is left. */
 static int process_reap(void)
@@ -185,6 +188,7 @@ static int process_reap(void)
 
         if (pid <= 0)
             return pid < 0 && taken == 0 ? -errno : taken;
+        process_ended_last = pid;
         taken++;
     }
     return taken;
@@ -273,18 +277,35 @@ static void process_stop_descendants(void)
     }
 }
 
-/* Kill all our children, which orphans become, without /proc: a child is whom we may wait for. All numbers there can be
- * are tried, which takes up to a second. */
-static void process_kill_children(void)
+/* Kill those of our children, which orphans become, that have one of these numbers: a child is whom we may wait for.
+ * Needs no /proc. How many there were. */
+static int process_kill_numbers(pid_t from, pid_t to)
 {
-    for (pid_t pid = 2; pid < PROCESS_NUMBERS; pid++)
-        if (waitpid(pid, NULL, WNOHANG) == 0)
+    int n = 0;
+
+    for (pid_t pid = from; pid <= to; pid++)
+        if (waitpid(pid, NULL, WNOHANG) == 0) {
             kill(pid, SIGKILL);
+            n++;
+        }
+    return n;
+}
+
+/* Kill all our children without /proc. Who forks faster than all 4194304 numbers are tried, which takes a second or
+ * twenty, has a number near those that ended last: they are tried first, again and again. */
+static void process_kill_children(pid_t near)
+{
+    if (process_ended_last != 0)
+        near = process_ended_last;
+    pid_t from = near > PROCESS_RECENT ? near - PROCESS_RECENT : 2;
+
+    if (process_kill_numbers(from, from + 2 * PROCESS_RECENT) == 0 && process_reap() >= 0)
+        process_kill_numbers(2, PROCESS_NUMBERS - 1);
 }
 
 /* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left.
- * As PID 1 everything else is ended. 0; without /proc -EAGAIN when they fork faster than they are found. */
-static int process_end_descendants(void)
+ * As PID 1 everything else is ended. command: the first of them, which ended. 0; without /proc -EAGAIN when they fork faster than they are found. */
+static int process_end_descendants(pid_t command)
 {
     for (int rounds = 0; process_reap() >= 0; rounds++) {
         if (getpid() == 1) {
@@ -294,7 +315,8 @@ static int process_end_descendants(void)
             if (process_signal_descendants(SIGKILL) < 0) {
                 if (rounds == PROCESS_BLIND_ROUNDS_MAX)
                     return -EAGAIN;
-                process_kill_children();
+                process_kill_children(command);
+                usleep(1000u * (unsigned)rounds); /* what ends slowly has 5 s in all */
             }
         }
         usleep(1000);
