@@ -1,7 +1,7 @@
 /* calls - time one kind of call on loopback sockets, and be its other end
  *
  *     calls [-n CALLS] [-s BYTES] [-T THREADS] [-b BATCH] [-q PERCENT] KIND PORT    nanoseconds per call
- *     calls serve                    the peer: print its three ports and stay
+ *     calls serve [PORT]             the peer: print its three ports, of which PORT is the first, and stay
  *     calls hold N PORT COMMAND...   N threads block in connect while COMMAND runs
  *
  * One thread: the calls are timed in batches and the percentile (median) of the batches' means is printed; sockets are
@@ -287,13 +287,13 @@ static bool serve_drain(int fd)
 
 /* The peer looks around every millisecond instead of waiting in accept or recv: it is never woken by the call that is
  * timed, whose cost would then be the wake-up's. Datagrams stay unread; the full buffer drops them. */
-static int serve(void)
+static int serve(uint16_t first)
 {
     static int peers[PEERS_MAX];
     in_port_t tcp, refused, same;
     size_t n = 0;
 
-    int listener = serve_bind(SOCK_STREAM | SOCK_NONBLOCK, 0, &tcp);
+    int listener = serve_bind(SOCK_STREAM | SOCK_NONBLOCK, htons(first), &tcp);
     int sink = serve_bind(SOCK_DGRAM, tcp, &same);
     serve_bind(SOCK_STREAM, 0, &refused);
     setsockopt(sink, SOL_SOCKET, SO_RCVBUF, &(int){2048}, sizeof(int));
@@ -351,7 +351,7 @@ static int hold(char **argv)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "serve") == 0)
-        return serve();
+        return serve(argc > 2 ? (uint16_t)atoi(argv[2]) : 0);
     if (argc > 4 && strcmp(argv[1], "hold") == 0)
         return hold(argv + 2);
     for (int option; (option = getopt(argc, argv, "n:s:T:b:q:")) != -1;)

@@ -224,6 +224,46 @@ END
         quiet="sh $work/changed 0 $work/control $call" changed="sh $work/changed 1000 $work/control $call"
 }
 
+# --port-remap: connects to a server of the sandbox's own whose port is taken outside, and redis there. `ported`: the
+# same sandbox, whose commands connect to the server outside. What it takes to start isn't timed.
+part_remap() {
+    cat >"$work/remapped" <<'END'
+ready=$1 port=$2
+shift 2
+rm -f "$ready"
+$AWAY build/tests/bench/calls serve "$port" >"$ready" &
+for i in $(seq 100); do
+    [ ! -s "$ready" ] || exec "$@"
+    sleep 0.1
+done
+exit 1
+END
+    cat >"$work/remapped-redis" <<'END'
+$AWAY redis-server --port 7394 --bind 127.0.0.1 --save '' --daemonize no >/dev/null &
+for i in $(seq 100); do
+    redis-cli -p 7394 info server 2>/dev/null | tr -d '\r' | grep -qx "process_id:$!" && exec "$@"
+    sleep 0.1
+done
+exit 1
+END
+    export AWAY="$away"
+    call="$bench/calls -n 2000 tcp-connect $port"
+    remaps="$sandlock run -q --port-remap --net-allow-bind 1-65535 --net-allow-bind udp://1-65535 --net-allow any://127.0.0.0/8 --"
+    pairs 'tcp-connect, remapped' -c "$cpu" -g remapped/native -g remapped/ported native="$call" ported="$remaps $call" \
+        remapped="$remaps sh $work/remapped $work/ready $port $call"
+    if ! has redis-server || ! has redis-benchmark; then
+        skipped 'redis, remapped' 'redis is not installed'
+        return
+    fi
+    $away redis-server --port 7394 --bind 127.0.0.1 --save '' --daemonize no >"$work/redis" &
+    started="$started $!"
+    call='redis-benchmark -p 7394 -t get -n 60000 --csv'
+    remaps="$sandlock run -q --port-remap --net-allow-bind 7394 --net-allow 127.0.0.1:7394 --"
+    sleep 1
+    pairs 'redis-benchmark GET, remapped' -n 7 -c "$cpu" -k '"GET","' -u requests/s -g 'native/remapped<=1.02' \
+        native="$call" remapped="$remaps sh $work/remapped-redis $call"
+}
+
 # A million notifications: memory and cost before and after, and the supervisor's time for one.
 part_million() {
     cat >"$work/million" <<'END'
@@ -399,7 +439,7 @@ part_compile() {
 
 . tests/bench/http.sh
 
-[ $# -gt 0 ] || set -- calls tcp untrapped startup memory rules pending live scale million strace \
+[ $# -gt 0 ] || set -- calls tcp untrapped startup memory rules pending live remap scale million strace \
     redis files names wrk iperf git compile http
 echo "$(uname -srm), $(nproc) CPUs, caller and supervisor on CPU $cpu, $rounds rounds"
 echo
