@@ -49,10 +49,9 @@ static void proxy_dial(struct proxy_conn *c, bool looks_up, struct slice host)
 /* The server for a request has come, or can't be had. */
 static void proxy_dialled(const struct proxy_message *message, int fd)
 {
-    size_t slot = (uint32_t)message->serial;
-    struct proxy_conn *c = slot < PROXY_CONNS_MAX ? proxy.conns[slot] : NULL;
+    struct proxy_conn *c = proxy_find(message->serial);
 
-    if (c == NULL || c->serial != message->serial || c->request != REQUEST_DIAL) {
+    if (c == NULL || c->request != REQUEST_DIAL) {
         if (fd >= 0)
             close(fd);
         return;
@@ -418,9 +417,11 @@ static bool proxy_take_messages(void)
 
 static void proxy_note_event(const struct epoll_event *event)
 {
-    struct proxy_conn *c = (struct proxy_conn *)(uintptr_t)(event->data.u64 & ~(uint64_t)1);
-    struct relay_end *end = event->data.u64 & 1 ? &c->server : &c->client;
+    struct proxy_conn *c = proxy_find(event->data.u64 & ~(uint64_t)PROXY_SERVER_SIDE);
 
+    if (c == NULL)
+        return;
+    struct relay_end *end = event->data.u64 & PROXY_SERVER_SIDE ? &c->server : &c->client;
     end->readable = end->readable || event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     end->writable = end->writable || event->events & (EPOLLOUT | EPOLLHUP | EPOLLERR);
     end->ended = end->ended || event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);

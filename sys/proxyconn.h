@@ -16,6 +16,7 @@ enum {
     PROXY_EVENTS = 64,
     PROXY_LINGER_MS = 2000, /* for the client to take a refusal, before the connection is closed */
     PROXY_TEXT_MAX = 1024,
+    PROXY_SERVER_SIDE = 1 << 30, /* in what epoll tells, beside a serial */
 };
 
 /* A body, or whatever flows in one direction. */
@@ -89,11 +90,21 @@ static void proxy_queue(struct proxy_conn *c)
     proxy.queue = c;
 }
 
-/* Have edges of one end's readiness told. The low bit of the tag is the side. */
+/* NULL: it is gone. */
+static struct proxy_conn *proxy_find(uint64_t serial)
+{
+    size_t slot = (uint32_t)serial;
+    struct proxy_conn *c = slot < PROXY_CONNS_MAX ? proxy.conns[slot] : NULL;
+
+    return c != NULL && c->serial == serial ? c : NULL;
+}
+
+/* Have edges of one end's readiness told. The tag is the serial and the side: a socket that we have closed is watched
+ * as long as anybody else has it open (epoll(7)), and then its connection may be gone. */
 static void proxy_ask(struct proxy_conn *c, struct relay_end *end, int operation)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (end->fills ? EPOLLOUT : 0u),
-                                .data.u64 = (uintptr_t)c | (end == &c->server)};
+                                .data.u64 = c->serial | (end == &c->server ? PROXY_SERVER_SIDE : 0u)};
 
     if (epoll_ctl(proxy.epoll, operation, end->fd, &event) < 0)
         c->broken = true;
