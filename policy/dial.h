@@ -238,9 +238,12 @@ static struct outcome redirect(struct request *r)
         redirect_forget(cookie);
         origins_note(&origins, cookie, r->to.addr, r->to.port);
         result = redirect_dial(r, process, hold, local, cookie);
-        if (result < 0 && result != -EINPROGRESS)
+        bool refused = result == -ECONNREFUSED && !blocks; /* is told when it is waited for, as by a closed port */
+        if (refused)
+            hold_refuse(hold, r->pin, (sa_family_t)r->kind.domain);
+        else if (result < 0 && result != -EINPROGRESS)
             hold_cancel(r->pin);
-        else if (result == 0)
+        if (result == 0 || refused)
             result = blocks ? connect_pin(r) : -EINPROGRESS;
     } else {
         r->joined = result == -EALREADY;
