@@ -1404,10 +1404,8 @@ static struct outcome call_reaper(const struct request *r)
     return (struct outcome){CONTINUE, 0};
 }
 
-static struct outcome call_run(struct request *r)
+static struct outcome call_dispatch(struct request *r)
 {
-    if (live.order > 0)
-        live_find_scopes_of(r->tid);
     switch (r->call) {
     case CALL_CONNECT:
         return call_connect(r);
@@ -1440,6 +1438,16 @@ static struct outcome call_run(struct request *r)
         break;
     }
     return outcome_reply(-ENOSYS);
+}
+
+/* Run a call. Nothing that it led to is held any more when it is answered. */
+static struct outcome call_run(struct request *r)
+{
+    if (live.order > 0)
+        live_find_scopes_of(r->tid);
+    struct outcome outcome = call_dispatch(r);
+    unix_target_let_go(&unix_target);
+    return outcome;
 }
 
 /* ---- reply: the only sender of answers ---- */
@@ -2482,7 +2490,9 @@ static void main_prepare_loop(const sigset_t *signals)
     struct epoll_event listener = {.events = EPOLLIN, .data.u64 = EVENT_LISTENER};
     struct epoll_event signal_event = {.events = EPOLLIN, .data.u64 = EVENT_SIGNALS};
 
-    unix_target.file = -1;
+    unix_target.file = unix_target.held = -1;
+    unix_own.pins = &here.pins;
+    unix_own.closer = &here.closer;
     here.epoll = epoll_create1(EPOLL_CLOEXEC);
     here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (here.epoll < 0 || here.signals < 0 || message_init(&batch) < 0 ||

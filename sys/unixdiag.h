@@ -22,6 +22,7 @@ struct unixdiag_key {
 /* A socket that was found. */
 struct unixdiag_socket {
     uint64_t cookie;
+    uint32_t inode;    /* its own, as /proc/PID/fd has it */
     int type;        /* SOCK_* */
     bool listens;
     const char *name; /* what it was bound by, not terminated; NULL: none */
@@ -98,6 +99,7 @@ static struct unixdiag_socket unixdiag_describe(const struct nlmsghdr *message)
 
     return (struct unixdiag_socket){
         .cookie = (uint64_t)told->udiag_cookie[1] << 32 | told->udiag_cookie[0],
+        .inode = told->udiag_ino,
         .type = told->udiag_type,
         .listens = told->udiag_state == UNIXDIAG_LISTEN,
         .name = name ? (const char *)(name + 1) : NULL,

@@ -5,18 +5,32 @@
 #include "addr.h"
 #include "childpath.h"
 #include "clock.h"
+#include "closer.h"
 #include "cookieset.h"
 #include "creds.h"
+#include "holder.h"
 #include "path.h"
 #include "pin.h"
 #include "process.h"
 #include "unixdiag.h"
 
+enum { UNIX_HOLDERS = 64 };
+
+/* Where a socket was last seen: descriptor fd of process pid. */
+struct unix_holder {
+    uint64_t cookie; /* 0: none */
+    pid_t pid;
+    int fd;
+};
+
 /* The sockets that processes of ours bound, and when the kernel may be asked for others' again: that takes long where
- * there are many, so it has a quarter of our time. All zero at first. */
+ * there are many, so it has a quarter of our time. All zero at first, then pins and closer are set. */
 struct unix_own {
     struct cookieset sockets;
     uint64_t free_at; /* of clock_us; 0: now */
+    struct unix_holder holders[UNIX_HOLDERS]; /* by cookie */
+    struct pin_cache *pins;
+    struct closer *closer; /* of descriptors whose close could wait */
 };
 
 /* Where a unix address leads. */
@@ -27,6 +41,7 @@ struct unix_target {
     char bound[PATH_MAX + 1]; /* the path that its holder bound it by; empty: unknown, or a relative one */
     char leads[PATH_MAX + 1]; /* the same without the symbolic links that there are now */
     int file;                 /* O_PATH of the socket's file, owned; < 0: an abstract name */
+    int held;                 /* the socket of ours that has an abstract name, owned; < 0: none */
     dev_t device;
     ino_t inode;
     enum { HELD_OUTSIDE, HELD_INSIDE, HELD_BY_NOBODY } holder; /* who bound it; unknown is outside */
@@ -59,6 +74,8 @@ struct unix_search {
     int type; /* 0: any */
     bool seen, stranger;
     struct unix_target *target; /* whose bound and leads are filled in */
+    uint64_t cookie;            /* what was seen of ours */
+    uint32_t inode;
 };
 
 static void unix_search_found(const struct unixdiag_socket *found, void *context)
@@ -70,6 +87,8 @@ static void unix_search_found(const struct unixdiag_socket *found, void *context
         return;
     if (cookieset_has(&search->own->sockets, found->cookie)) {
         search->seen = true;
+        search->cookie = found->cookie;
+        search->inode = found->inode;
         return;
     }
     search->stranger = true;
@@ -81,17 +100,55 @@ static void unix_search_found(const struct unixdiag_socket *found, void *context
     }
 }
 
+/* Our own descriptor of a socket of ours, from where it was last seen; or -errno. */
+static int unix_own_take(struct unix_own *own, const struct unix_holder *holder)
+{
+    int pin = pin_take(own->pins, holder->pid, holder->fd);
+
+    if (pin < 0 || pin_cookie(pin) == holder->cookie)
+        return pin;
+    closer_close(own->closer, pin); /* something else has its number by now */
+    return -EBADF;
+}
+
+/* Hold the socket of ours that has an abstract name: until unix_target_let_go the name is nobody else's. Where it can't
+ * be had it is about to be closed, or on its way in a message: then nobody is there. */
+static void unix_target_hold(struct unix_target *target, struct unix_own *own, const struct unix_search *search)
+{
+    struct unix_holder *holder = &own->holders[search->cookie % UNIX_HOLDERS];
+
+    if (holder->cookie == search->cookie)
+        target->held = unix_own_take(own, holder);
+    if (target->held < 0) {
+        *holder = (struct unix_holder){.cookie = search->cookie};
+        if (holder_find(search->inode, own->closer->pid, &holder->pid, &holder->fd) == 0)
+            target->held = unix_own_take(own, holder);
+    }
+    if (target->held < 0)
+        target->holder = HELD_BY_NOBODY;
+}
+
+/* What is held of a target is given up. */
+static void unix_target_let_go(struct unix_target *target)
+{
+    if (target->held >= 0)
+        close(target->held);
+    target->held = -1;
+}
+
 static void unix_target_ask(struct unix_target *target, struct unix_own *own, const struct unixdiag_key *key, int type)
 {
-    struct unix_search search = {own, type, false, false, target};
+    struct unix_search search = {.own = own, .type = type, .target = target};
     uint64_t start = clock_us();
     int result = unixdiag_each(key, unix_search_found, &search);
 
-    own->free_at = clock_rest(start);
     if (result < 0 || search.stranger)
         target->holder = HELD_OUTSIDE;
     else
         target->holder = search.seen ? HELD_INSIDE : HELD_BY_NOBODY;
+    if (target->holder == HELD_INSIDE && key->len > 0)
+        unix_target_hold(target, own, &search);
+    own->free_at = clock_rest(start);
 }
 
 /* Who bound what has this inode? Overlays and the like tell another device than the mount's. */
@@ -147,8 +204,8 @@ static int unix_target_find_path(struct unix_target *target, struct unix_own *ow
     return 0;
 }
 
-/* Find where thread tid's address for a socket of `type` leads. What *target had is given up; its file is -1 at first.
- * The address becomes one that leads there from where we are. 0 or -errno; -EAGAIN: not now. */
+/* Find where thread tid's address for a socket of `type` leads. What *target had is given up; its file and held are -1
+ * at first. The address becomes one that leads there from where we are. 0 or -errno; -EAGAIN: not now. */
 static int unix_target_find(struct unix_target *target, struct unix_own *own, pid_t tid, int type,
                             union address *address, socklen_t *len)
 {
@@ -157,6 +214,7 @@ static int unix_target_find(struct unix_target *target, struct unix_own *own, pi
 
     if (own->free_at != 0 && clock_us() < own->free_at)
         return -EAGAIN;
+    unix_target_let_go(target);
     if (target->file >= 0)
         close(target->file);
     target->file = -1;

@@ -38,6 +38,7 @@
 #define VICTIM "127.0.0.2"
 #define VICTIM6 "::1"
 #define VICTIM_UNIX "sandlock-attack" /* abstract, stream and datagram; in $ATTACK_DIR victim.stream and victim.dgram */
+#define TAKEN_UNIX "@sandlock-attack.taken" /* under outside -T a victim has it whenever it is free */
 enum { PORT = 7401, OTHER_PORT = 7402, DEAF_PORT = 7403 };
 
 /* What outside -i leaves open: an unconnected UDP socket, a TCP one connected to a victim, a unix datagram one. */

@@ -1,8 +1,10 @@
 /* deputy - unix sockets outside, by every name that leads to them (threats rows 17, 18)
  *
- * usage: deputy. Whoever listens there does with our words what we may not do ourselves, and can hand us a socket. */
+ * usage: deputy [taken]. Whoever listens there does with our words what we may not do ourselves, and can hand us a
+ * socket. taken: an abstract name of our own becomes a stranger's (outside -T) while we connect to it. */
 #include "attack.h"
 
+#include <pthread.h>
 #include <sys/stat.h>
 
 static void to_name(const char *how, const char *name, int type)
@@ -76,11 +78,52 @@ static void from_outside_the_root(void)
     to_both("upwards from outside the root", "../../../../victim.%s");
 }
 
-int main(void)
+static void *connect_to_own(void *unused)
+{
+    struct sockaddr_un at;
+    socklen_t len = at_unix(&at, TAKEN_UNIX);
+
+    for (;;) {
+        int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+        connect(s, (struct sockaddr *)&at, len);
+        close(s);
+    }
+    return unused;
+}
+
+/* The name is ours again and again, and given up at any moment of a connect. */
+static void taken(void)
+{
+    const char *seconds = getenv("ATTACK_SECONDS");
+    double end = now() + (seconds ? atof(seconds) : 3);
+    struct sockaddr_un at;
+    socklen_t len = at_unix(&at, TAKEN_UNIX);
+    unsigned rounds = 0;
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, connect_to_own, NULL) != 0)
+        broken("no thread: %s", strerror(errno));
+    while (now() < end) {
+        int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (bind(s, (struct sockaddr *)&at, len) == 0 && listen(s, 100) == 0) {
+            usleep(rounds++ % 300);
+        }
+        close(s);
+    }
+    answer("%u rounds", rounds);
+}
+
+int main(int argc, char **argv)
 {
     char name[100];
 
     signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && strcmp(argv[1], "taken") == 0) {
+        taken();
+        return attack_done();
+    }
     to_both("abstract", "@" VICTIM_UNIX ".%s");
     snprintf(name, sizeof name, "%s.%%s", in_dir("victim"));
     to_both("by path", name);

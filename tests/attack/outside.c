@@ -1,6 +1,6 @@
 /* outside - hold the victims, run one attack, and say what arrived
  *
- * usage: outside [-q] [-w] [-u UID] [-d] [-i] [-k HOW] [-n] [-t] [-s KIND] [--] CMD [ARG...]
+ * usage: outside [-q] [-w] [-u UID] [-d] [-i] [-k HOW] [-n] [-t] [-T] [-s KIND] [--] CMD [ARG...]
  *   -q       print only the first word, the rest goes to stderr
  *   -w       CMD is to win: a race has all its time, and the first arrival ends it
  *   -u UID   run CMD as this user and group, without others
@@ -10,6 +10,7 @@
  *            (KILL, TERM, SEGV ...), or OOM: it finds no memory any more (where there is a memory cgroup, exit 3)
  *   -n       in a network namespace of its own, where IPv6 forms of 127.0.0.2 are local
  *   -t       take each port that CMD asks for (attack.h, struct taking)
+ *   -T       take an abstract unix name whenever it is free (attack.h)
  *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); not to start (exit 125) is
  *            right
  * Its line is the attack's own, unless something reached a victim. Exit 0 held, 1 escaped, 2 neither. */
@@ -37,7 +38,7 @@ static unsigned arrivals;
 
 static struct options {
     uid_t uid;
-    bool quiet, wins, as_user, deny_all, leak, names, takes;
+    bool quiet, wins, as_user, deny_all, leak, names, takes, takes_name;
     const char *stdin_kind, *end;
 } options;
 
@@ -263,6 +264,42 @@ static void *take_ports(void *first)
                 usleep(10);
         }
     return NULL;
+}
+
+/* -T: have the name whenever nobody else does, for a moment. Whoever connects then meant another. */
+static void *take_name(void *context)
+{
+    const struct victim *v = context;
+    struct sockaddr_un at;
+    socklen_t len = at_unix(&at, TAKEN_UNIX);
+
+    for (;;) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        while (bind(fd, (struct sockaddr *)&at, len) < 0)
+            continue;
+        listen(fd, BACKLOG);
+        usleep(200);
+        int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+        if (s >= 0) {
+            pthread_mutex_lock(&victims_lock);
+            arrived(v, "a connection", 12);
+            pthread_mutex_unlock(&victims_lock);
+            close(s);
+        }
+        close(fd);
+        usleep(200);
+    }
+    return NULL;
+}
+
+static void name_taker_start(void)
+{
+    static struct victim stranger = {-1, true, false, false, "a stranger who took the name"};
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, take_name, &stranger) != 0)
+        broken("cannot take names: %s", strerror(errno));
 }
 
 static void taker_start(void)
@@ -561,7 +598,7 @@ static char **options_read(int argc, char **argv)
     int c;
 
     options.uid = geteuid();
-    while ((c = getopt(argc, argv, "+qwu:dik:nts:")) != -1)
+    while ((c = getopt(argc, argv, "+qwu:dik:ntTs:")) != -1)
         switch (c) {
         case 'q': options.quiet = true; break;
         case 'w': options.wins = true; break;
@@ -571,6 +608,7 @@ static char **options_read(int argc, char **argv)
         case 'k': options.end = optarg; break;
         case 'n': options.names = true; break;
         case 't': options.takes = true; break;
+        case 'T': options.takes_name = true; break;
         case 's': options.stdin_kind = optarg; break;
         default: exit(2);
         }
@@ -599,6 +637,8 @@ int main(int argc, char **argv)
     pid_t bystander = bystander_start();
     if (options.takes)
         taker_start();
+    if (options.takes_name)
+        name_taker_start();
     if (pipe2(output, O_CLOEXEC) < 0)
         broken("no pipe: %s", strerror(errno));
     pid_t pid = command_start(command, output[1]);

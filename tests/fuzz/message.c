@@ -92,7 +92,9 @@ static void fuzz_start(void)
     fuzz_enter_network();
     fuzz_area = mmap(NULL, AREA + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     message_init(&batch);
-    unix_target.file = -1;
+    unix_target.file = unix_target.held = -1;
+    unix_own.pins = &here.pins;
+    unix_own.closer = &here.closer;
     if (fuzz_area == MAP_FAILED || mprotect(fuzz_area + AREA, 4096, PROT_NONE) < 0 ||
         pipe2(fuzz_closing, O_CLOEXEC) < 0)
         abort();
@@ -457,6 +459,7 @@ static int fuzz_lowest_free(void)
     if (unix_target.file >= 0)
         close(unix_target.file);
     unix_target.file = -1;
+    unix_target_let_go(&unix_target);
     fd = dup(fuzz_closing[0]);
     close(fd);
     return fd;
