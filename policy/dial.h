@@ -52,7 +52,7 @@ struct dial {
 };
 
 static struct dial dials[DIALS_MAX];
-static size_t n_dials_used;    /* at most so far */
+static size_t n_dials_used;    /* behind them all are free */
 static size_t n_dials_waiting; /* for room in the channel */
 
 static struct dial *dial_new(void)
@@ -78,6 +78,8 @@ static void dial_end(struct dial *dial)
         release(dial->waiting, (struct socket_kind){dial->family, IPPROTO_TCP, 0});
     n_dials_waiting -= dial->state == DIAL_HANDOVER;
     dial->state = DIAL_FREE;
+    while (n_dials_used > 0 && dials[n_dials_used - 1].state == DIAL_FREE)
+        n_dials_used--;
 }
 
 /* Begin to connect to dial->to. 0; -EINPROGRESS; -errno. The result of one under way is asked for in the same way. */
