@@ -1110,6 +1110,7 @@ static struct outcome call_listen(struct request *r)
         r->to.dual = r->to.addr.version == 6 && ip_addr_is_unspecified(r->to.addr) &&
                      sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
         r->to.port = remap_name(&remap, IPPROTO_TCP, r->pin, &r->address);
+        r->to.any_port = r->to.port == 0 || cookieset_has(&learned_ephemeral, pin_cookie(r->pin));
         struct decision decision = judge(r, decide_bind(&r->to, true));
         if (decision.verdict == VERDICT_ASK)
             return (struct outcome){HOLD, 0};

@@ -143,6 +143,8 @@ static void learn_bound(const struct request *r)
     struct ip_addr addr;
     uint16_t port;
 
+    if (ephemeral && policy.undecided != UNDECIDED_LEARNED && socket_is(r->kind, IPPROTO_TCP))
+        cookieset_add(&learned_ephemeral, pin_cookie(r->pin)); /* for what is said where it can't listen then */
     if (policy.undecided != UNDECIDED_LEARNED || r->to.kind != DESTINATION_IP || r->to.protocol >= PROTOCOLS ||
         ip_addr_of_socket(r->pin, &addr, &port) < 0)
         return;

@@ -65,6 +65,8 @@ static void event_of_destination(struct event *event, const struct destination *
     snprintf(event->subject, sizeof event->subject, "%s %s", event->protocol, endpoint);
     if (to->steered && !settings.allow_steering)
         snprintf(event->allow, sizeof event->allow, "--allow-steering");
+    else if (decision.verdict == VERDICT_DENY && decision.rule < 0 && to->protocol < PROTOCOLS && binds && to->any_port)
+        snprintf(event->allow, sizeof event->allow, "--net-allow-bind '%s*'", scheme_of(to->protocol));
     else if (decision.verdict == VERDICT_DENY && decision.rule < 0 && to->protocol < PROTOCOLS && binds)
         snprintf(event->allow, sizeof event->allow, "--net-allow-bind %s%u", scheme_of(to->protocol), to->port);
     else if (decision.verdict == VERDICT_DENY && decision.rule < 0 && to->protocol < PROTOCOLS)
