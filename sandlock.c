@@ -1063,6 +1063,28 @@ static struct outcome call_connect(struct request *r)
     return outcome_reply(-decision.error);
 }
 
+/* Another thread may have cleared IPV6_V6ONLY between the verdict on [::] and the bind, which took IPv4 then as well. That
+ * can't be undone: where no rule permits it, nothing arrives at that socket any more (SO_LOCK_FILTER). 0 or -EACCES. */
+static int bind_check_taken(struct request *r)
+{
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog filter = {1, &nothing};
+
+    if (r->to.kind != DESTINATION_IP || r->to.addr.version != 6 || !ip_addr_is_unspecified(r->to.addr) || r->to.dual ||
+        sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) != 0)
+        return 0;
+    r->to.dual = true;
+    struct decision decision = decide_bind(&r->to, false);
+    if (decision.verdict == VERDICT_ALLOW)
+        return 0;
+    setsockopt(r->pin, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    pin_set_option(r->pin, SO_LOCK_FILTER, 1);
+    while (recv(r->pin, NULL, 0, MSG_DONTWAIT) >= 0) /* what has come meanwhile */
+        ;
+    tell_destination(r, &r->to, decision);
+    return -decision.error;
+}
+
 static struct outcome call_bind(struct request *r)
 {
     int result = r->asks > 0 ? 0 : parse_address(r);
@@ -1082,6 +1104,8 @@ static struct outcome call_bind(struct request *r)
         return outcome_reply(-decision.error);
     bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
     result = remaps ? bind_remapped(r) : execute_bind(r);
+    if (result == 0)
+        result = bind_check_taken(r);
     if (remaps && result == 0)
         remap_note(r, r->to.port);
     if (result == 0)
