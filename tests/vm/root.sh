@@ -20,6 +20,7 @@ for directory in . unit attack fuzz; do
     find "$built/tests/$directory" -maxdepth 1 -type f ! -name '*.d' -exec cp {} "$into" \;
 done
 find tests -maxdepth 1 -type f ! -name '*.[ch]' -exec cp {} "$root/sandlock/tests" \;
+cp -r examples "$root/sandlock"
 cp tests/vm/*.test "$root/sandlock/tests/vm"
 mkdir "$root/sandlock/tests/fuzz"
 cp -r tests/fuzz/corpus "$root/sandlock/tests/fuzz"

@@ -67,7 +67,7 @@ unpack() {
         for package in *.deb; do
             dpkg-deb -x "$package" .
         done
-        find . -type f ! -name 'vmlinuz*' ! -name 'unix_diag.ko*' ! -path ./bin/busybox -exec rm {} +
+        find . -type f ! -name 'vmlinuz*' ! -name '*_diag.ko*' ! -path ./bin/busybox -exec rm {} +
     )
     mv "$to.part" "$to"
 }
@@ -75,7 +75,7 @@ unpack() {
 # Set kernel to the image of the newest kernel $1 for this machine, and busybox. Newer images are in linux-binary-*
 # and their modules in linux-modules-*.
 provide() {
-    directory=$cache/$debian/linux-$1
+    directory=$cache/$debian/kernel-$1
     if [ ! -d "$directory" ] || [ ! -d "$cache/$debian/busybox" ]; then
         apt_prepare
     fi
@@ -99,11 +99,13 @@ initramfs() {
 command /inside' >"$built/root/etc/sandlock.policy"
     cp "$built/root/etc/sandlock.policy" "$built/root/policy"
     printf 'files="%s" users="%s"\n' "$FILES" "$USERS" >"$built/root/sandlock/settings"
-    module=$(find "$directory" -name 'unix_diag.ko*' | head -n 1)
-    case $module in
-    *.xz) xz -dc "$module" >"$built/root/unix_diag.ko" ;;
-    *.ko) cp "$module" "$built/root" ;;
-    esac
+    for name in unix_diag inet_diag tcp_diag udp_diag; do
+        module=$(find "$directory" -name "$name.ko*" | head -n 1)
+        case $module in
+        *.xz) xz -dc "$module" >"$built/root/$name.ko" ;;
+        *.ko) cp "$module" "$built/root" ;;
+        esac
+    done
     (cd "$built/root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/initramfs"
 }
 
