@@ -164,7 +164,9 @@ static int parse_destination(const struct request *r, union address *address, so
         family = AF_INET;
     else if (family == AF_UNSPEC && is_send(r->call))
         *len = 0;
-    if (!(family == AF_INET && *len >= sizeof address->v4) && !(family == AF_INET6 && *len >= 24))
+    bool v4 = family == AF_INET && *len >= sizeof address->v4;
+    bool v6 = family == AF_INET6 && *len >= 24 && r->kind.domain == AF_INET6; /* a socket of IPv4 never becomes one */
+    if (!v4 && !v6)
         return 0;
     if (family == AF_INET6 && *len < sizeof address->v6)
         address->v6.sin6_scope_id = 0; /* RFC 2133's shorter form has none */
