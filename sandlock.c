@@ -674,7 +674,7 @@ static struct message_source send_source(const struct request *r)
     };
 }
 
-/* How a send ends when nothing more can be done: with what was taken so far, else with the error. */
+/* How a send ends when nothing more can be done: with what was taken so far, else with the error, as any other call. */
 static struct outcome send_end(const struct request *r, int64_t error)
 {
     size_t messages = r->sent_messages;
@@ -1562,9 +1562,7 @@ static size_t pending_turn;              /* where the next tick goes on */
 
 static void pending_watch(struct pending *p, uint32_t events, int operation)
 {
-    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)(p - pending)};
-
-    if (epoll_ctl(here.epoll, operation, p->request.pin, &event) < 0)
+    if (watch(operation, p->request.pin, events, EVENT_PENDING + (uint64_t)(p - pending)) < 0)
         p->by_tick = true;
 }
 
@@ -1629,7 +1627,7 @@ static void pending_take(struct pending *p)
 
     if (q != NULL)
         asker_leave(&asker, q);
-    epoll_ctl(here.epoll, EPOLL_CTL_DEL, p->request.pin, NULL);
+    unwatch(p->request.pin);
     pending_remove(p);
 }
 
@@ -1807,7 +1805,7 @@ static void pending_tick(struct pending *p, uint64_t now)
     }
     int interruption = here.proc && here.killable ? pending_interruption(p) : 0; /* else the kernel ends it */
     if (interruption != 0) {
-        pending_end(p, r->call == CALL_CONNECT ? outcome_reply(-interruption) : send_end(r, -interruption));
+        pending_end(p, send_end(r, -interruption));
         return;
     }
     struct asker_question *q = asker_find(&asker, r->question);
@@ -1826,7 +1824,7 @@ static void pending_tick(struct pending *p, uint64_t now)
         bool local = r->kind.domain == AF_UNIX;
         int64_t error = r->call != CALL_CONNECT || local ? -EAGAIN : r->joined ? -EALREADY : -EINPROGRESS;
 
-        pending_end(p, r->call == CALL_CONNECT ? outcome_reply(error) : send_end(r, error));
+        pending_end(p, send_end(r, error));
         return;
     }
     if (p->by_tick && now >= p->again) {
@@ -1916,7 +1914,7 @@ static void dial_event(struct dial *dial)
         dial_watch(dial, EPOLL_CTL_MOD);
         return;
     }
-    epoll_ctl(here.epoll, EPOLL_CTL_DEL, dial->server, NULL);
+    unwatch(dial->server);
     live_find_scopes(dial->process);
     struct decision decision = decide(&dial->to); /* it may have been changed meanwhile */
     if (result == 0 && decision.verdict == VERDICT_DENY)
@@ -1983,7 +1981,7 @@ static void dial_take_lookup(const struct lookup *lookup)
 static void lookups_fail(void)
 {
     say("the process that looks up names has ended: those that weren't known by then can't be found");
-    epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.lookups.channel, NULL);
+    unwatch(here.lookups.channel);
     helper_end(&here.lookups);
     for (size_t i = 0; i < n_dials_used; i++)
         if (dials[i].state == DIAL_LOOKUP)
@@ -2035,7 +2033,7 @@ static void proxy_serve(uint32_t events)
         return;
     if (result <= 0) {
         say("the proxy has ended: what goes through it is refused from now on");
-        epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.proxy.channel, NULL);
+        unwatch(here.proxy.channel);
         helper_end(&here.proxy);
         for (size_t i = 0; i < n_dials_used; i++)
             if (dials[i].state != DIAL_FREE)
@@ -2258,7 +2256,7 @@ static void serve_event(const struct epoll_event *event)
         if (event->events & EPOLLIN)
             serve_notification();
         else
-            epoll_ctl(here.epoll, EPOLL_CTL_DEL, here.listener, NULL); /* nobody is left behind the filter */
+            unwatch(here.listener); /* nobody is left behind the filter */
     } else if (tag == EVENT_CONTROL) {
         clients_accept();
     } else if (tag == EVENT_SIGNALS) {
@@ -2514,25 +2512,19 @@ static void main_prepare_environment(void)
 
 static void main_prepare_loop(const sigset_t *signals)
 {
-    struct epoll_event listener = {.events = EPOLLIN, .data.u64 = EVENT_LISTENER};
-    struct epoll_event signal_event = {.events = EPOLLIN, .data.u64 = EVENT_SIGNALS};
-
     unix_target.file = unix_target.held = -1;
     unix_own.pins = &here.pins;
     unix_own.closer = &here.closer;
     here.epoll = epoll_create1(EPOLL_CLOEXEC);
     here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (here.epoll < 0 || here.signals < 0 || message_init(&batch) < 0 ||
-        epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.listener, &listener) < 0 ||
-        epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.signals, &signal_event) < 0)
+        watch(EPOLL_CTL_ADD, here.listener, EPOLLIN, EVENT_LISTENER) < 0 ||
+        watch(EPOLL_CTL_ADD, here.signals, EPOLLIN, EVENT_SIGNALS) < 0)
         die("cannot prepare to serve: %s", strerror(errno));
     if (here.proxy.channel >= 0)
         proxy_watch_channel(false, EPOLL_CTL_ADD);
-    if (here.lookups.channel >= 0) {
-        struct epoll_event event = {.events = EPOLLIN, .data.u64 = EVENT_LOOKUPS};
-
-        epoll_ctl(here.epoll, EPOLL_CTL_ADD, here.lookups.channel, &event);
-    }
+    if (here.lookups.channel >= 0)
+        watch(EPOLL_CTL_ADD, here.lookups.channel, EPOLLIN, EVENT_LOOKUPS);
     if (asker.socket >= 0)
         ask_watch(EPOLLIN, EPOLL_CTL_ADD);
     if (settings.name != NULL)

@@ -152,9 +152,7 @@ static struct asker_question *ask_about(struct request *r, uint32_t holder, bool
 /* Have epoll tell what there is to do for the questions. */
 static void ask_watch(uint32_t events, int operation)
 {
-    struct epoll_event event = {.events = events, .data.u64 = EVENT_ASKER};
-
-    epoll_ctl(here.epoll, operation, asker.socket, &event);
+    watch(operation, asker.socket, events, EVENT_ASKER);
 }
 
 /* Is the name of what is asked about perhaps being looked up still? */

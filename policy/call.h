@@ -117,6 +117,19 @@ static struct supervisor {
 
 static struct pintable made_sockets; /* the sockets that we made, where we have to */
 
+/* Have epoll tell of a descriptor, with a tag: epoll_ctl(2)'s operations. 0 or -errno. */
+static int watch(int operation, int fd, uint32_t events, uint64_t tag)
+{
+    struct epoll_event event = {.events = events, .data.u64 = tag};
+
+    return sys_result(epoll_ctl(here.epoll, operation, fd, &event));
+}
+
+static void unwatch(int fd)
+{
+    epoll_ctl(here.epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static struct outcome outcome_reply(int64_t value)
 {
     return (struct outcome){REPLY, value};

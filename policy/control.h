@@ -24,9 +24,7 @@
 
 static void client_watch(struct client *c, uint32_t events, int operation)
 {
-    struct epoll_event event = {.events = events, .data.u64 = EVENT_CLIENT + (uint64_t)(c - server.clients)};
-
-    epoll_ctl(here.epoll, operation, c->fd, &event);
+    watch(operation, c->fd, events, EVENT_CLIENT + (uint64_t)(c - server.clients));
 }
 
 static void client_set_waiting(struct client *c, bool waits)
@@ -192,10 +190,10 @@ static void server_start(char **argv)
 
 static void server_watch(void)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = EVENT_CONTROL};
+    int result = watch(EPOLL_CTL_ADD, server.listener, EPOLLIN, EVENT_CONTROL);
 
-    if (epoll_ctl(here.epoll, EPOLL_CTL_ADD, server.listener, &event) < 0)
-        die("cannot prepare to be controlled: %s", strerror(errno));
+    if (result < 0)
+        die("cannot prepare to be controlled: %s", strerror(-result));
 }
 
 #endif

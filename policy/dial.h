@@ -123,9 +123,7 @@ static int dial_hand_over(struct dial *dial)
 /* Watch the channel to the proxy; `waiting`: for room in it, too. */
 static void proxy_watch_channel(bool waiting, int operation)
 {
-    struct epoll_event event = {.events = waiting ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.u64 = EVENT_PROXY};
-
-    epoll_ctl(here.epoll, operation, here.proxy.channel, &event);
+    watch(operation, here.proxy.channel, waiting ? EPOLLIN | EPOLLOUT : EPOLLIN, EVENT_PROXY);
 }
 
 /* The server is there (or comes later, by its name): establish the program's connection, and hand both over. */
@@ -149,9 +147,7 @@ static int dial_complete(struct dial *dial)
 
 static void dial_watch(struct dial *dial, int operation)
 {
-    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = EVENT_DIAL + (uint64_t)(dial - dials)};
-
-    epoll_ctl(here.epoll, operation, dial->server, &event);
+    watch(operation, dial->server, EPOLLOUT | EPOLLONESHOT, EVENT_DIAL + (uint64_t)(dial - dials));
 }
 
 /* Keep an address to be tried: the original destination first. */
