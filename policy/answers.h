@@ -58,8 +58,6 @@ struct client {
 
 static struct {
     int listener, directory;
-    dev_t device;
-    ino_t inode;
     time_t started;
     char **arguments;
     struct client clients[CLIENTS_MAX];
