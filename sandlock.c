@@ -32,6 +32,8 @@
 #include "policy/control.h"
 #include "policy/learnfile.h"
 #include "policy/offers.h"
+#include "policy/client.h"
+#include "policy/inspect.h"
 #include "sys/addr.h"
 #include "sys/asker.h"
 #include "sys/base.h"
@@ -2653,9 +2655,6 @@ static int explain_command(char **destinations)
     }
     return all ? 0 : 1;
 }
-
-#include "policy/client.h"
-#include "policy/inspect.h"
 
 /* ---- which command it is ---- */
 

@@ -1,4 +1,4 @@
-/* events.h - what was decided, for people and for programs */
+/* events.h - how what was decided is written, for people and for programs */
 #ifndef POLICY_EVENTS_H
 #define POLICY_EVENTS_H
 

@@ -1,4 +1,4 @@
-/* tell.h - telling what was decided of a call */
+/* tell.h - what there is to tell of a decision */
 #ifndef POLICY_TELL_H
 #define POLICY_TELL_H
 

@@ -1,4 +1,4 @@
-/* types.h - types and limits of a policy and its settings */
+/* types.h - types of a policy and its settings */
 #ifndef POLICY_TYPES_H
 #define POLICY_TYPES_H
 
