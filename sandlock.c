@@ -212,6 +212,558 @@ static int parse_address(struct request *r)
     return parse_destination(r, &r->address, &r->address_len, (struct ip_addr){0, 0, 0}, &r->to);
 }
 
+/* ---- decide: the verdict ---- */
+
+/* A unix socket: what the sandbox bound is inside; anything else takes a rule. What controls a sandbox never counts. */
+static struct decision decide_unix(const struct unix_target *target)
+{
+    struct decision decision = {VERDICT_DENY, EACCES, -1};
+
+    if (unix_target_controls(target)) {
+        decision.rule = RULE_CONTROL;
+        return decision;
+    }
+    for (size_t i = 0; i < policy.n_unix_rules; i++)
+        if (policy.unix_rules[i].list == LIST_DENY && unix_rule_denies(&policy.unix_rules[i], target)) {
+            decision.rule = policy.unix_rules[i].tag;
+            return decision;
+        }
+    switch (live_says(&(struct live_question){.target = target}, &decision.rule)) {
+    case SAYS_ALLOW:
+        decision.verdict = VERDICT_ALLOW;
+        return decision;
+    case SAYS_DENY:
+        if (decision.rule == RULE_RESTRICTION && target->holder == HELD_BY_NOBODY)
+            decision.error = ECONNREFUSED;
+        if (decision.rule != RULE_RESTRICTION || target->holder != HELD_INSIDE)
+            return decision;
+        decision.rule = -1; /* a restriction is about what is outside */
+        break;
+    case SAYS_NOTHING:
+        break;
+    }
+    if (target->holder == HELD_INSIDE)
+        decision.verdict = VERDICT_ALLOW;
+    for (size_t i = 0; i < policy.n_unix_rules && decision.verdict == VERDICT_DENY; i++)
+        if (policy.unix_rules[i].list == LIST_ALLOW && unix_rule_allows(&policy.unix_rules[i], target)) {
+            decision.verdict = VERDICT_ALLOW;
+            decision.rule = policy.unix_rules[i].tag;
+        }
+    if (decision.verdict == VERDICT_DENY && files_grant_unix(target))
+        decision.verdict = VERDICT_ALLOW;
+    if (decision.verdict == VERDICT_DENY && target->holder == HELD_BY_NOBODY)
+        decision.error = ECONNREFUSED; /* as anybody would be */
+    return decision;
+}
+
+/* A connection or a datagram to `to`. */
+static struct decision decide(const struct destination *to)
+{
+    struct decision decision = {VERDICT_DENY, policy.deny_errno ? policy.deny_errno : ECONNREFUSED, -1};
+
+    switch (to->kind) {
+    case DESTINATION_NONE:
+        return (struct decision){VERDICT_ALLOW, 0, -1};
+    case DESTINATION_UNIX:
+        return decide_unix(&unix_target);
+    case DESTINATION_OTHER:
+        decision.error = EACCES;
+        return decision;
+    case DESTINATION_IP:
+        break;
+    }
+    if (to->steered && !settings.allow_steering) {
+        decision.error = EPERM;
+        return decision;
+    }
+    decision.rule = policy_find_denied(to->protocol, to->addr, to->port);
+    if (decision.rule >= 0)
+        return decision;
+    struct live_question q = {.protocol = to->protocol, .addr = to->addr, .port = to->port, .any_port = to->any_port};
+    enum says says = live_says(&q, &decision.rule);
+    if (says == SAYS_DENY)
+        return decision;
+    if (says == SAYS_NOTHING && policy.any[LIST_ALLOW])
+        decision.rule = policy_find(LIST_ALLOW, to->protocol, to->addr, to->port);
+    enum proxy_protocol protocol;
+    if (decision.rule >= 0 || (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY]))
+        decision.verdict = to->protocol == PROTOCOL_TCP && http_governs(to->port, &protocol) ? VERDICT_REDIRECT
+                                                                                            : VERDICT_ALLOW;
+    return decision;
+}
+
+/* Joining a multicast group: a rule for any of its ports will do. */
+static struct decision decide_group(const struct destination *to)
+{
+    struct destination group = *to;
+
+    group.any_port = true;
+    struct decision decision = decide(&group);
+    bool denied = policy_find_denied(to->protocol, to->addr, 0) >= 0 || decision.rule >= RULE_LIVE;
+    if (decision.verdict == VERDICT_DENY && !denied && to->protocol < PROTOCOLS &&
+        ipset_covers(&policy.sets[LIST_ALLOW][to->protocol][to->addr.version == 6], to->addr))
+        decision.verdict = VERDICT_ALLOW;
+    decision.error = decision.verdict == VERDICT_ALLOW ? 0 : EPERM;
+    return decision;
+}
+
+/* Taking a local port: by bind, or by listen, which takes one of the kernel's choice where none is bound. */
+static struct decision decide_bind(const struct destination *to, bool listens)
+{
+    struct decision decision = {VERDICT_DENY, EACCES, -1};
+
+    if (to->kind == DESTINATION_NONE)
+        return (struct decision){VERDICT_ALLOW, 0, -1};
+    if (to->kind != DESTINATION_IP)
+        return decision;
+    if (to->steered && !settings.allow_steering)
+        return decision;
+    decision.rule = policy_find(LIST_BIND_DENY, to->protocol, to->addr, to->port);
+    if (decision.rule >= 0)
+        return decision;
+    decision.rule = policy_find(LIST_BIND, to->protocol, to->addr, to->port);
+    if (decision.rule >= 0 && to->dual && policy_find(LIST_BIND, to->protocol, (struct ip_addr){0, 0, 4}, to->port) < 0)
+        decision.rule = -1; /* :: takes IPv4's, too */
+    if (decision.rule >= 0 || (to->port == 0 && !listens))
+        decision.verdict = VERDICT_ALLOW;
+    return decision;
+}
+
+/* Was it refused only since no rule names it? Where there is nobody to be reached, and where another option is what
+ * would permit it, there is nothing to ask about. */
+static bool is_undecided(const struct destination *to, struct decision decision)
+{
+    if (decision.verdict != VERDICT_DENY || decision.rule != RULE_NONE)
+        return false;
+    if (to->kind == DESTINATION_UNIX) /* and the name can be shown whole */
+        return unix_target.holder != HELD_BY_NOBODY && unix_target.name_len <= EVENT_NAME &&
+               strlen(unix_target.name) == unix_target.name_len;
+    return to->kind == DESTINATION_IP && to->protocol < PROTOCOLS && !(to->steered && !settings.allow_steering);
+}
+
+/* What becomes of what no rule decides. VERDICT_ASK: it has to be asked about, and r says what. */
+static struct decision settle(struct request *r, const struct destination *to, struct decision decision)
+{
+    if (policy.undecided == UNDECIDED_REFUSED || !is_undecided(to, decision))
+        return decision;
+    if (policy.undecided == UNDECIDED_LEARNED) {
+        learn_destination(r, to, is_send(r->call));
+        return (struct decision){VERDICT_ALLOW, 0, RULE_LEARNED};
+    }
+    struct subject subject = subject_of(to, r->call == CALL_BIND || r->call == CALL_LISTEN);
+    const struct remembered *known = remembered_find(&subject);
+    enum answer answer = r->answer != ANSWER_NONE && subject_same(&r->asked, &subject) ? r->answer : ANSWER_NONE;
+    if (known->subject.kind != 0)
+        answer = known->allowed ? ANSWER_ALLOW : ANSWER_DENY;
+    decision.rule = RULE_ASKED;
+    decision.verdict = answer == ANSWER_NONE ? VERDICT_ASK : answer == ANSWER_ALLOW ? VERDICT_ALLOW : VERDICT_DENY;
+    if (decision.verdict == VERDICT_ASK) {
+        r->asked = subject;
+        r->answer = ANSWER_NONE;
+        r->to = *to;
+        r->refusal = decision.error;
+    }
+    return decision;
+}
+
+/* The verdict on r's destination, as the rules decide or who was asked; it is told. */
+static struct decision judge(struct request *r, struct decision decision)
+{
+    decision = settle(r, &r->to, decision);
+    r->judged = live.order;
+    if (decision.verdict != VERDICT_ASK)
+        tell_destination(r, &r->to, decision);
+    return decision;
+}
+
+/* ---- execute: on our own copy and our own pin ---- */
+
+/* One try to connect a stream socket, which never waits. 0, -EINPROGRESS (begun now), -EALREADY (begun before),
+ * -errno. The result of a connection that was begun before is taken by connecting again: SO_ERROR would leave the
+ * socket's state behind. On loopback that is at once. */
+static int connect_stream(struct request *r)
+{
+    bool blocks = pin_blocks(r->pin);
+
+    if (blocks)
+        pin_set_blocking(r->pin, false);
+    int result = connect_pin(r);
+    if (result == -EINPROGRESS && r->was_pending) { /* someone reset the socket meanwhile: this is a new connection */
+        sys_disconnect(r->pin);
+        result = -ECONNRESET;
+    } else if (result == -EINPROGRESS && blocks) {
+        result = connect_pin(r);
+        if (result == -ECONNRESET || result == -EPIPE)
+            result = 0; /* it was there, and is lost already: connect(2) would have been faster */
+    } else if (result == -EALREADY && !r->was_pending) {
+        r->joined = true;
+    } else if (result == -EISCONN && (r->joined || r->was_pending)) {
+        result = 0;
+    }
+    if (blocks)
+        pin_set_blocking(r->pin, true);
+    return result;
+}
+
+/* A unix connect, with the caller's rights: the server sees whose they are. It waits where the backlog is full. */
+static struct outcome connect_unix(struct request *r)
+{
+    bool blocks = pin_blocks(r->pin);
+
+    unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+    if (r->to.kind != DESTINATION_UNIX)
+        return outcome_reply(connect_pin(r));
+    if (caller_take(&unix_target.caller) < 0)
+        return outcome_reply(-EACCES);
+    if (blocks)
+        pin_set_blocking(r->pin, false);
+    int result = connect_pin(r);
+    if (blocks)
+        pin_set_blocking(r->pin, true);
+    caller_leave();
+    return result == -EAGAIN && blocks ? (struct outcome){PEND, 0} : outcome_reply(result);
+}
+
+static struct outcome execute_connect(struct request *r)
+{
+    if (r->to.kind == DESTINATION_NONE && r->address.any.sa_family == AF_UNSPEC)
+        return outcome_reply(connect_pin(r));
+    if (r->kind.domain == AF_UNIX)
+        return connect_unix(r);
+    if (!socket_is(r->kind, IPPROTO_TCP))
+        return outcome_reply(connect_pin(r));
+    int result = connect_stream(r);
+    if (result == -EALREADY && (r->was_pending || pin_blocks(r->pin)))
+        return (struct outcome){PEND, 0};
+    return outcome_reply(result);
+}
+
+/* A permitted destination may be a socket of the sandbox's own whose port has another number: that goes into the
+ * address. 0, -errno or LATER. *held is a descriptor to be kept until the call is done, or -1. */
+static int remap_destination(const struct request *r, const struct destination *to, union address *address, int *held)
+{
+    *held = -1;
+    if (to->kind != DESTINATION_IP || to->protocol == PROTOCOL_ICMP)
+        return 0;
+    int real = remap_find(&remap, r->kind.protocol, r->pin, to->addr, to->port, held);
+    if (real > 0)
+        address->v4.sin_port = htons((uint16_t)real);
+    return real == -EAGAIN ? LATER : real < 0 ? real : 0;
+}
+
+/* Connect to what is permitted: to a port of the sandbox's own by its other number, by the proxy, or as it says. */
+static struct outcome connect_permitted(struct request *r, enum verdict verdict)
+{
+    bool udp = socket_is(r->kind, IPPROTO_UDP), moved = udp && remap_is_connected(&remap, r->pin);
+    int held, result = remap_destination(r, &r->to, &r->address, &held);
+
+    r->later = result == LATER;
+    if (r->later)
+        return (struct outcome){PEND, 0};
+    if (result == 0 && held >= 0 && !remap_has_room(&remap))
+        result = -ENOBUFS;
+    r->was_pending = false; /* not this connection: to be judged, perhaps */
+    struct outcome outcome = outcome_reply(result);
+    if (result == 0)
+        outcome = verdict == VERDICT_REDIRECT && held < 0 ? redirect(r) : execute_connect(r);
+    r->was_pending = outcome.what == PEND;
+    if (moved)
+        pin_uncork(r->pin); /* what it held back for the old one goes there now: later it may be another's */
+    bool under_way = outcome.what == PEND || outcome.value == -EINPROGRESS || outcome.value == -EALREADY ||
+                     (udp && outcome.value == 0);
+    if (held >= 0 && under_way)
+        remap_keep(&remap, held);
+    else
+        release(held, r->kind);
+    if (outcome.what == REPLY && socket_is_ip(r->kind))
+        remap_autobound(&remap, r->kind.protocol, r->pin);
+    return outcome;
+}
+
+/* ---- calls with an address: connect, bind, listen, and names ---- */
+
+/* May the kernel carry this call out itself? Only where it can't touch an IP socket, nor follow a destination, whatever
+ * the child does meanwhile: on a pinned socket of another kind, by a process whose only thread waits here. */
+static bool call_continues(const struct request *r)
+{
+    struct process_status status;
+
+    if (r->kind.domain == AF_UNIX && r->call == CALL_BIND)
+        return true; /* never done on behalf: the path is the child's own */
+    if (r->kind.domain == AF_UNIX && (r->call == CALL_CONNECT || r->kind.type == SOCK_DGRAM))
+        return false;
+    if (r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK)
+        return false;
+    return process_status_read(r->tid, &status) == 0 && status.threads == 1;
+}
+
+/* Sockets that stand in for UDP sockets that may not be, by cookie. */
+static uint64_t stand_ins[STAND_INS_MAX];
+static size_t stand_in_turn;
+
+static bool is_stand_in(const struct request *r)
+{
+    uint64_t cookie = 0;
+
+    if (r->kind.domain == AF_UNIX && r->kind.type == SOCK_STREAM && stand_in_turn > 0)
+        cookie = pin_cookie(r->pin);
+    for (size_t i = 0; cookie != 0 && i < STAND_INS_MAX; i++)
+        if (stand_ins[i] == cookie)
+            return true;
+    return false;
+}
+
+/* What is made only to learn which families work, and to fail for good when it is refused: by musl's getaddrinfo
+ * (AI_ADDRCONFIG), and by curl for IPv6. It gets a unix socket, which leads nowhere. */
+static bool call_makes_probe(int domain, int type, int protocol)
+{
+    bool musl = (domain == AF_INET || domain == AF_INET6) && type == (SOCK_DGRAM | SOCK_CLOEXEC) &&
+                protocol == IPPROTO_UDP;
+    bool curl = domain == AF_INET6 && type == SOCK_DGRAM && protocol == 0;
+
+    return !policy.open[PROTOCOL_UDP] && (musl || curl);
+}
+
+/* ping asks a datagram socket for its own address first. Where only ICMP is open it gets one of ICMP, if it may have
+ * it. */
+static bool call_makes_ping(int domain, int type, int protocol)
+{
+    return !policy.open[PROTOCOL_UDP] && policy.open[PROTOCOL_ICMP] && (domain == AF_INET || domain == AF_INET6) &&
+           type == SOCK_DGRAM && protocol == 0;
+}
+
+static struct outcome socket_stand_in(struct request *r, bool ping)
+{
+    int domain = (int)r->args[0];
+
+    if (!ping) {
+        r->pin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    } else if (caller_enter(r) == 0) {
+        r->pin = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+        caller_leave();
+    }
+    if (r->pin < 0)
+        return outcome_reply(-EACCES);
+    if (!ping)
+        stand_ins[stand_in_turn++ % STAND_INS_MAX] = pin_cookie(r->pin);
+    if (settings.no_getfd)
+        pintable_add(&made_sockets, fcntl(r->pin, F_DUPFD_CLOEXEC, 0));
+    return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, (uint32_t)r->args[1] & O_CLOEXEC));
+}
+
+/* Does this connect go where musl's probe goes? */
+static bool is_probed_address(const struct request *r)
+{
+    enum { PROBE_PORT = 65535 };
+    struct ip_addr addr;
+    uint16_t port;
+
+    return r->address_len >= sizeof r->address.v4 && ip_addr_from_sockaddr(&r->address, &addr, &port) == 0 &&
+           port == PROBE_PORT && ip_addr_is_loopback(addr);
+}
+
+/* A stand-in is connected: 0 for the probe, else what a UDP socket gets that no rule opens. */
+static struct outcome connect_stand_in(const struct request *r)
+{
+    struct destination to = {.kind = DESTINATION_IP, .protocol = PROTOCOL_UDP};
+
+    if (is_probed_address(r))
+        return outcome_reply(0);
+    if (r->address_len < sizeof r->address.v4 || ip_addr_from_sockaddr(&r->address, &to.addr, &to.port) < 0)
+        return outcome_reply(-EINVAL);
+    tell_destination(r, &to, (struct decision){VERDICT_DENY, EACCES, -1});
+    return outcome_reply(-EACCES);
+}
+
+/* A connect that waits. Where the policy has changed meanwhile and refuses it, what is under way ends; what somebody
+ * was asked about stays as it was answered. */
+static struct outcome connect_again(struct request *r)
+{
+    if (r->judged == live.order)
+        return execute_connect(r);
+    struct decision decision = decide(&r->to);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    r->judged = live.order;
+    if (decision.verdict == VERDICT_DENY)
+        decision = settle(r, &r->to, decision);
+    if (decision.verdict != VERDICT_DENY)
+        return execute_connect(r);
+    if (!r->joined)
+        sys_disconnect(r->pin);
+    tell_destination(r, &r->to, decision);
+    return outcome_reply(-decision.error);
+}
+
+static struct outcome call_connect(struct request *r)
+{
+    bool fixed = r->kind.domain != AF_UNIX; /* a path may lead elsewhere by now */
+    bool again = r->was_pending && !r->later && fixed;
+    int result = again || (fixed && r->asks > 0) ? 0 : parse_address(r);
+
+    if (again)
+        return connect_again(r);
+    if (result == LATER)
+        return (struct outcome){PEND, 0};
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (is_stand_in(r))
+        return connect_stand_in(r);
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    struct decision decision = decide(&r->to);
+    if (decision.verdict == VERDICT_DENY && socket_is(r->kind, IPPROTO_UDP) && is_probed_address(r))
+        return outcome_reply(0); /* musl's probe; the socket stays unconnected */
+    decision = judge(r, decision);
+    switch (decision.verdict) {
+    case VERDICT_ALLOW:
+    case VERDICT_REDIRECT:
+        return connect_permitted(r, decision.verdict);
+    case VERDICT_ASK:
+        return (struct outcome){HOLD, 0};
+    case VERDICT_DENY:
+        break;
+    }
+    return outcome_reply(-decision.error);
+}
+
+/* Another thread may have cleared IPV6_V6ONLY between the verdict on [::] and the bind, which took IPv4 then as well. That
+ * can't be undone: where no rule permits it, nothing arrives at that socket any more (SO_LOCK_FILTER). 0 or -EACCES. */
+static int bind_check_taken(struct request *r)
+{
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog filter = {1, &nothing};
+
+    if (r->to.kind != DESTINATION_IP || r->to.addr.version != 6 || !ip_addr_is_unspecified(r->to.addr) || r->to.dual ||
+        sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) != 0)
+        return 0;
+    r->to.dual = true;
+    struct decision decision = decide_bind(&r->to, false);
+    if (decision.verdict == VERDICT_ALLOW)
+        return 0;
+    setsockopt(r->pin, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    pin_set_option(r->pin, SO_LOCK_FILTER, 1);
+    while (recv(r->pin, NULL, 0, MSG_DONTWAIT) >= 0) /* what has come meanwhile */
+        ;
+    tell_destination(r, &r->to, decision);
+    return -decision.error;
+}
+
+static struct outcome call_bind(struct request *r)
+{
+    int result = r->asks > 0 ? 0 : parse_address(r);
+
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (r->kind.domain == AF_UNIX)
+        unix_own_add(&unix_own, r->pin);
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    struct decision decision = judge(r, decide_bind(&r->to, false));
+    if (decision.verdict == VERDICT_ASK)
+        return (struct outcome){HOLD, 0};
+    if (decision.verdict == VERDICT_DENY)
+        return outcome_reply(-decision.error);
+    bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
+    result = remaps ? bind_remapped(r) : execute_bind(r);
+    if (result == 0)
+        result = bind_check_taken(r);
+    if (remaps && result == 0)
+        remap_note(r, r->to.port);
+    if (result == 0)
+        learn_bound(r);
+    return outcome_reply(result);
+}
+
+/* listen: what is bound is what is judged; without a bind the kernel picks a port, as for port 0. */
+static struct outcome call_listen(struct request *r)
+{
+    int result = parse_socket(r);
+
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    if (socket_is(r->kind, IPPROTO_TCP)) {
+        socklen_t len = sizeof r->address;
+
+        if (getsockname(r->pin, &r->address.any, &len) < 0)
+            return outcome_reply(-errno);
+        r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP};
+        ip_addr_from_sockaddr(&r->address, &r->to.addr, &r->to.port);
+        r->to.dual = r->to.addr.version == 6 && ip_addr_is_unspecified(r->to.addr) &&
+                     sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
+        r->to.port = remap_name(&remap, IPPROTO_TCP, r->pin, &r->address);
+        r->to.any_port = r->to.port == 0 || cookieset_has(&learned_ephemeral, pin_cookie(r->pin));
+        struct decision decision = judge(r, decide_bind(&r->to, true));
+        if (decision.verdict == VERDICT_ASK)
+            return (struct outcome){HOLD, 0};
+        if (decision.verdict == VERDICT_DENY)
+            return outcome_reply(-decision.error);
+    } else if (r->kind.domain != AF_UNIX && !(socket_is_ip(r->kind) && kind_protocol(r->kind) != PROTOCOLS)) {
+        return outcome_reply(r->kind.domain == AF_NETLINK ? -EOPNOTSUPP : -EACCES);
+    }
+    bool counts = caller_counts(r);
+    if (counts && caller_enter(r) < 0)
+        return outcome_reply(-EACCES);
+    result = sys_result(listen(r->pin, (int)r->args[1]));
+    if (counts)
+        caller_leave();
+    if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))
+        remap_note(r, r->to.port);
+    if (result == 0)
+        learn_bound(r);
+    return outcome_reply(result);
+}
+
+/* Answer a call with a name, as getsockname(2) and getpeername(2) do: argument 1 is where it goes, 2 where its length
+ * is. 0 or -errno. */
+static int reply_name(const struct request *r, union address *name, socklen_t name_len)
+{
+    int32_t room, len = (int32_t)name_len;
+    int result = child_read(r->tid, r->args[2], &room, sizeof room);
+
+    if (result < 0 || room < 0)
+        return result < 0 ? result : -EINVAL;
+    struct iovec local[2] = {{&len, sizeof len}, {name, (size_t)(room < len ? room : len)}};
+    const struct iovec remote[2] = {{(void *)(uintptr_t)r->args[2], sizeof len},
+                                    {(void *)(uintptr_t)r->args[1], local[1].iov_len}};
+    size_t n = local[1].iov_len > 0 ? 2 : 1;
+    ssize_t written = child_writev(r->tid, local, n, remote, n);
+    return written == (ssize_t)(local[1].iov_len + sizeof len) ? 0 : -EFAULT;
+}
+
+/* getsockname, getpeername: names as the program knows them. All others are the kernel's to answer, and so is what is
+ * wrong with a call: these lead nowhere. */
+static struct outcome call_name(struct request *r)
+{
+    bool peer = r->call == CALL_GETPEERNAME;
+    union address name;
+    socklen_t len = sizeof name;
+
+    if (parse_socket(r) < 0 ||
+        (!socket_is(r->kind, IPPROTO_TCP) && !socket_is(r->kind, IPPROTO_UDP)) ||
+        (peer ? getpeername(r->pin, &name.any, &len) : getsockname(r->pin, &name.any, &len)) < 0)
+        return (struct outcome){CONTINUE, 0};
+    uint16_t asked = peer ? remap_peer_name(&remap, r->kind.protocol, r->pin, &name)
+                          : remap_name(&remap, r->kind.protocol, r->pin, &name);
+    bool moved = asked != ntohs(name.v4.sin_port);
+    name.v4.sin_port = htons(asked);
+    if (!moved && !(peer && name_original(r, &name, &len)))
+        return (struct outcome){CONTINUE, 0};
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    return outcome_reply(reply_name(r, &name, len));
+}
+
+/* ---- a send: parse, decide, execute, batch after batch ---- */
+
 /* What a send has before it now. There is one batch: a send that has to wait is read again, and judged again. */
 static struct message_batch batch;
 static struct destination batch_to[MESSAGES_AT_ONCE];
@@ -358,135 +910,6 @@ static int parse_control(const struct request *r, size_t i, struct ip_addr *sour
     return 0;
 }
 
-/* ---- decide: the verdict ---- */
-
-/* A unix socket: what the sandbox bound is inside; anything else takes a rule. What controls a sandbox never counts. */
-static struct decision decide_unix(const struct unix_target *target)
-{
-    struct decision decision = {VERDICT_DENY, EACCES, -1};
-
-    if (unix_target_controls(target)) {
-        decision.rule = RULE_CONTROL;
-        return decision;
-    }
-    for (size_t i = 0; i < policy.n_unix_rules; i++)
-        if (policy.unix_rules[i].list == LIST_DENY && unix_rule_denies(&policy.unix_rules[i], target)) {
-            decision.rule = policy.unix_rules[i].tag;
-            return decision;
-        }
-    switch (live_says(&(struct live_question){.target = target}, &decision.rule)) {
-    case SAYS_ALLOW:
-        decision.verdict = VERDICT_ALLOW;
-        return decision;
-    case SAYS_DENY:
-        if (decision.rule == RULE_RESTRICTION && target->holder == HELD_BY_NOBODY)
-            decision.error = ECONNREFUSED;
-        if (decision.rule != RULE_RESTRICTION || target->holder != HELD_INSIDE)
-            return decision;
-        decision.rule = -1; /* a restriction is about what is outside */
-        break;
-    case SAYS_NOTHING:
-        break;
-    }
-    if (target->holder == HELD_INSIDE)
-        decision.verdict = VERDICT_ALLOW;
-    for (size_t i = 0; i < policy.n_unix_rules && decision.verdict == VERDICT_DENY; i++)
-        if (policy.unix_rules[i].list == LIST_ALLOW && unix_rule_allows(&policy.unix_rules[i], target)) {
-            decision.verdict = VERDICT_ALLOW;
-            decision.rule = policy.unix_rules[i].tag;
-        }
-    if (decision.verdict == VERDICT_DENY && files_grant_unix(target))
-        decision.verdict = VERDICT_ALLOW;
-    if (decision.verdict == VERDICT_DENY && target->holder == HELD_BY_NOBODY)
-        decision.error = ECONNREFUSED; /* as anybody would be */
-    return decision;
-}
-
-/* A connection or a datagram to `to`. */
-static struct decision decide(const struct destination *to)
-{
-    struct decision decision = {VERDICT_DENY, policy.deny_errno ? policy.deny_errno : ECONNREFUSED, -1};
-
-    switch (to->kind) {
-    case DESTINATION_NONE:
-        return (struct decision){VERDICT_ALLOW, 0, -1};
-    case DESTINATION_UNIX:
-        return decide_unix(&unix_target);
-    case DESTINATION_OTHER:
-        decision.error = EACCES;
-        return decision;
-    case DESTINATION_IP:
-        break;
-    }
-    if (to->steered && !settings.allow_steering) {
-        decision.error = EPERM;
-        return decision;
-    }
-    decision.rule = policy_find_denied(to->protocol, to->addr, to->port);
-    if (decision.rule >= 0)
-        return decision;
-    struct live_question q = {.protocol = to->protocol, .addr = to->addr, .port = to->port, .any_port = to->any_port};
-    enum says says = live_says(&q, &decision.rule);
-    if (says == SAYS_DENY)
-        return decision;
-    if (says == SAYS_NOTHING && policy.any[LIST_ALLOW])
-        decision.rule = policy_find(LIST_ALLOW, to->protocol, to->addr, to->port);
-    enum proxy_protocol protocol;
-    if (decision.rule >= 0 || (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY]))
-        decision.verdict = to->protocol == PROTOCOL_TCP && http_governs(to->port, &protocol) ? VERDICT_REDIRECT
-                                                                                            : VERDICT_ALLOW;
-    return decision;
-}
-
-/* Joining a multicast group: a rule for any of its ports will do. */
-static struct decision decide_group(const struct destination *to)
-{
-    struct destination group = *to;
-
-    group.any_port = true;
-    struct decision decision = decide(&group);
-    bool denied = policy_find_denied(to->protocol, to->addr, 0) >= 0 || decision.rule >= RULE_LIVE;
-    if (decision.verdict == VERDICT_DENY && !denied && to->protocol < PROTOCOLS &&
-        ipset_covers(&policy.sets[LIST_ALLOW][to->protocol][to->addr.version == 6], to->addr))
-        decision.verdict = VERDICT_ALLOW;
-    decision.error = decision.verdict == VERDICT_ALLOW ? 0 : EPERM;
-    return decision;
-}
-
-/* Taking a local port: by bind, or by listen, which takes one of the kernel's choice where none is bound. */
-static struct decision decide_bind(const struct destination *to, bool listens)
-{
-    struct decision decision = {VERDICT_DENY, EACCES, -1};
-
-    if (to->kind == DESTINATION_NONE)
-        return (struct decision){VERDICT_ALLOW, 0, -1};
-    if (to->kind != DESTINATION_IP)
-        return decision;
-    if (to->steered && !settings.allow_steering)
-        return decision;
-    decision.rule = policy_find(LIST_BIND_DENY, to->protocol, to->addr, to->port);
-    if (decision.rule >= 0)
-        return decision;
-    decision.rule = policy_find(LIST_BIND, to->protocol, to->addr, to->port);
-    if (decision.rule >= 0 && to->dual && policy_find(LIST_BIND, to->protocol, (struct ip_addr){0, 0, 4}, to->port) < 0)
-        decision.rule = -1; /* :: takes IPv4's, too */
-    if (decision.rule >= 0 || (to->port == 0 && !listens))
-        decision.verdict = VERDICT_ALLOW;
-    return decision;
-}
-
-/* Was it refused only since no rule names it? Where there is nobody to be reached, and where another option is what
- * would permit it, there is nothing to ask about. */
-static bool is_undecided(const struct destination *to, struct decision decision)
-{
-    if (decision.verdict != VERDICT_DENY || decision.rule != RULE_NONE)
-        return false;
-    if (to->kind == DESTINATION_UNIX) /* and the name can be shown whole */
-        return unix_target.holder != HELD_BY_NOBODY && unix_target.name_len <= EVENT_NAME &&
-               strlen(unix_target.name) == unix_target.name_len;
-    return to->kind == DESTINATION_IP && to->protocol < PROTOCOLS && !(to->steered && !settings.allow_steering);
-}
-
 /* Something is sent on an IP socket: the first bytes of it. to: where, or nowhere that it would say: to its peer. */
 static void look_at_send(const struct request *r, const struct destination *to, const uint8_t *bytes, size_t len)
 {
@@ -519,131 +942,6 @@ static void look_at_send(const struct request *r, const struct destination *to, 
     if (learns && is_undecided(&peer, decide(&peer)))
         learn_question(r, &peer, question.type, seen);
 }
-
-/* What becomes of what no rule decides. VERDICT_ASK: it has to be asked about, and r says what. */
-static struct decision settle(struct request *r, const struct destination *to, struct decision decision)
-{
-    if (policy.undecided == UNDECIDED_REFUSED || !is_undecided(to, decision))
-        return decision;
-    if (policy.undecided == UNDECIDED_LEARNED) {
-        learn_destination(r, to, is_send(r->call));
-        return (struct decision){VERDICT_ALLOW, 0, RULE_LEARNED};
-    }
-    struct subject subject = subject_of(to, r->call == CALL_BIND || r->call == CALL_LISTEN);
-    const struct remembered *known = remembered_find(&subject);
-    enum answer answer = r->answer != ANSWER_NONE && subject_same(&r->asked, &subject) ? r->answer : ANSWER_NONE;
-    if (known->subject.kind != 0)
-        answer = known->allowed ? ANSWER_ALLOW : ANSWER_DENY;
-    decision.rule = RULE_ASKED;
-    decision.verdict = answer == ANSWER_NONE ? VERDICT_ASK : answer == ANSWER_ALLOW ? VERDICT_ALLOW : VERDICT_DENY;
-    if (decision.verdict == VERDICT_ASK) {
-        r->asked = subject;
-        r->answer = ANSWER_NONE;
-        r->to = *to;
-        r->refusal = decision.error;
-    }
-    return decision;
-}
-
-/* The verdict on r's destination, as the rules decide or who was asked; it is told. */
-static struct decision judge(struct request *r, struct decision decision)
-{
-    decision = settle(r, &r->to, decision);
-    r->judged = live.order;
-    if (decision.verdict != VERDICT_ASK)
-        tell_destination(r, &r->to, decision);
-    return decision;
-}
-
-/* ---- execute: on our own copy and our own pin ---- */
-
-/* Send a signal to exactly the thread that made this call. */
-static void signal_thread(const struct request *r, int sig)
-{
-    int pidfd = here.pins.by_thread ? pin_pidfd(&here.pins, r->tid, false) : -1;
-
-    if (pidfd >= 0)
-        sys_pidfd_send_signal(pidfd, sig);
-    else
-        sys_tkill(r->tid, sig);
-}
-
-/* One try to connect a stream socket, which never waits. 0, -EINPROGRESS (begun now), -EALREADY (begun before),
- * -errno. The result of a connection that was begun before is taken by connecting again: SO_ERROR would leave the
- * socket's state behind. On loopback that is at once. */
-static int connect_stream(struct request *r)
-{
-    bool blocks = pin_blocks(r->pin);
-
-    if (blocks)
-        pin_set_blocking(r->pin, false);
-    int result = connect_pin(r);
-    if (result == -EINPROGRESS && r->was_pending) { /* someone reset the socket meanwhile: this is a new connection */
-        struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
-        connect(r->pin, &nowhere, sizeof nowhere);
-        result = -ECONNRESET;
-    } else if (result == -EINPROGRESS && blocks) {
-        result = connect_pin(r);
-        if (result == -ECONNRESET || result == -EPIPE)
-            result = 0; /* it was there, and is lost already: connect(2) would have been faster */
-    } else if (result == -EALREADY && !r->was_pending) {
-        r->joined = true;
-    } else if (result == -EISCONN && (r->joined || r->was_pending)) {
-        result = 0;
-    }
-    if (blocks)
-        pin_set_blocking(r->pin, true);
-    return result;
-}
-
-/* A unix connect, with the caller's rights: the server sees whose they are. It waits where the backlog is full. */
-static struct outcome connect_unix(struct request *r)
-{
-    bool blocks = pin_blocks(r->pin);
-
-    unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
-    if (r->to.kind != DESTINATION_UNIX)
-        return outcome_reply(connect_pin(r));
-    if (caller_take(&unix_target.caller) < 0)
-        return outcome_reply(-EACCES);
-    if (blocks)
-        pin_set_blocking(r->pin, false);
-    int result = connect_pin(r);
-    if (blocks)
-        pin_set_blocking(r->pin, true);
-    caller_leave();
-    return result == -EAGAIN && blocks ? (struct outcome){PEND, 0} : outcome_reply(result);
-}
-
-static struct outcome execute_connect(struct request *r)
-{
-    if (r->to.kind == DESTINATION_NONE && r->address.any.sa_family == AF_UNSPEC)
-        return outcome_reply(connect_pin(r));
-    if (r->kind.domain == AF_UNIX)
-        return connect_unix(r);
-    if (!socket_is(r->kind, IPPROTO_TCP))
-        return outcome_reply(connect_pin(r));
-    int result = connect_stream(r);
-    if (result == -EALREADY && (r->was_pending || pin_blocks(r->pin)))
-        return (struct outcome){PEND, 0};
-    return outcome_reply(result);
-}
-
-/* A permitted destination may be a socket of the sandbox's own whose port has another number: that goes into the
- * address. 0, -errno or LATER. *held is a descriptor to be kept until the call is done, or -1. */
-static int remap_destination(const struct request *r, const struct destination *to, union address *address, int *held)
-{
-    *held = -1;
-    if (to->kind != DESTINATION_IP || to->protocol == PROTOCOL_ICMP)
-        return 0;
-    int real = remap_find(&remap, r->kind.protocol, r->pin, to->addr, to->port, held);
-    if (real > 0)
-        address->v4.sin_port = htons((uint16_t)real);
-    return real == -EAGAIN ? LATER : real < 0 ? real : 0;
-}
-
-/* ---- a send: batch after batch ---- */
 
 /* Take out what passing descriptors on has left here. */
 static void batch_release(void)
@@ -847,317 +1145,19 @@ static struct outcome execute_send(struct request *r)
     return outcome;
 }
 
-/* Connect to what is permitted: to a port of the sandbox's own by its other number, by the proxy, or as it says. */
-static struct outcome connect_permitted(struct request *r, enum verdict verdict)
+static struct outcome call_send(struct request *r)
 {
-    bool udp = socket_is(r->kind, IPPROTO_UDP), moved = udp && remap_is_connected(&remap, r->pin);
-    int held, result = remap_destination(r, &r->to, &r->address, &held);
-
-    r->later = result == LATER;
-    if (r->later)
-        return (struct outcome){PEND, 0};
-    if (result == 0 && held >= 0 && !remap_has_room(&remap))
-        result = -ENOBUFS;
-    r->was_pending = false; /* not this connection: to be judged, perhaps */
-    struct outcome outcome = outcome_reply(result);
-    if (result == 0)
-        outcome = verdict == VERDICT_REDIRECT && held < 0 ? redirect(r) : execute_connect(r);
-    r->was_pending = outcome.what == PEND;
-    if (moved)
-        pin_uncork(r->pin); /* what it held back for the old one goes there now: later it may be another's */
-    bool under_way = outcome.what == PEND || outcome.value == -EINPROGRESS || outcome.value == -EALREADY ||
-                     (udp && outcome.value == 0);
-    if (held >= 0 && under_way)
-        remap_keep(&remap, held);
-    else
-        release(held, r->kind);
-    if (outcome.what == REPLY && socket_is_ip(r->kind))
-        remap_autobound(&remap, r->kind.protocol, r->pin);
-    return outcome;
-}
-
-/* Answer a call with a name, as getsockname(2) and getpeername(2) do: argument 1 is where it goes, 2 where its length
- * is. 0 or -errno. */
-static int reply_name(const struct request *r, union address *name, socklen_t name_len)
-{
-    int32_t room, len = (int32_t)name_len;
-    int result = child_read(r->tid, r->args[2], &room, sizeof room);
-
-    if (result < 0 || room < 0)
-        return result < 0 ? result : -EINVAL;
-    struct iovec local[2] = {{&len, sizeof len}, {name, (size_t)(room < len ? room : len)}};
-    const struct iovec remote[2] = {{(void *)(uintptr_t)r->args[2], sizeof len},
-                                    {(void *)(uintptr_t)r->args[1], local[1].iov_len}};
-    size_t n = local[1].iov_len > 0 ? 2 : 1;
-    ssize_t written = child_writev(r->tid, local, n, remote, n);
-    return written == (ssize_t)(local[1].iov_len + sizeof len) ? 0 : -EFAULT;
-}
-
-/* getsockname, getpeername: names as the program knows them. All others are the kernel's to answer, and so is what is
- * wrong with a call: these lead nowhere. */
-static struct outcome call_name(struct request *r)
-{
-    bool peer = r->call == CALL_GETPEERNAME;
-    union address name;
-    socklen_t len = sizeof name;
-
-    if (parse_socket(r) < 0 ||
-        (!socket_is(r->kind, IPPROTO_TCP) && !socket_is(r->kind, IPPROTO_UDP)) ||
-        (peer ? getpeername(r->pin, &name.any, &len) : getsockname(r->pin, &name.any, &len)) < 0)
-        return (struct outcome){CONTINUE, 0};
-    uint16_t asked = peer ? remap_peer_name(&remap, r->kind.protocol, r->pin, &name)
-                          : remap_name(&remap, r->kind.protocol, r->pin, &name);
-    bool moved = asked != ntohs(name.v4.sin_port);
-    name.v4.sin_port = htons(asked);
-    if (!moved && !(peer && name_original(r, &name, &len)))
-        return (struct outcome){CONTINUE, 0};
-    if (!notify_valid(here.listener, r->id))
-        return (struct outcome){VANISHED, 0};
-    return outcome_reply(reply_name(r, &name, len));
-}
-
-/* ---- the calls ---- */
-
-/* May the kernel carry this call out itself? Only where it can't touch an IP socket, nor follow a destination, whatever
- * the child does meanwhile: on a pinned socket of another kind, by a process whose only thread waits here. */
-static bool call_continues(const struct request *r)
-{
-    struct process_status status;
-
-    if (r->kind.domain == AF_UNIX && r->call == CALL_BIND)
-        return true; /* never done on behalf: the path is the child's own */
-    if (r->kind.domain == AF_UNIX && (r->call == CALL_CONNECT || r->kind.type == SOCK_DGRAM))
-        return false;
-    if (r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK)
-        return false;
-    return process_status_read(r->tid, &status) == 0 && status.threads == 1;
-}
-
-/* Sockets that stand in for UDP sockets that may not be, by cookie. */
-static uint64_t stand_ins[STAND_INS_MAX];
-static size_t stand_in_turn;
-
-static bool is_stand_in(const struct request *r)
-{
-    uint64_t cookie = 0;
-
-    if (r->kind.domain == AF_UNIX && r->kind.type == SOCK_STREAM && stand_in_turn > 0)
-        cookie = pin_cookie(r->pin);
-    for (size_t i = 0; cookie != 0 && i < STAND_INS_MAX; i++)
-        if (stand_ins[i] == cookie)
-            return true;
-    return false;
-}
-
-/* What is made only to learn which families work, and to fail for good when it is refused: by musl's getaddrinfo
- * (AI_ADDRCONFIG), and by curl for IPv6. It gets a unix socket, which leads nowhere. */
-static bool call_makes_probe(int domain, int type, int protocol)
-{
-    bool musl = (domain == AF_INET || domain == AF_INET6) && type == (SOCK_DGRAM | SOCK_CLOEXEC) &&
-                protocol == IPPROTO_UDP;
-    bool curl = domain == AF_INET6 && type == SOCK_DGRAM && protocol == 0;
-
-    return !policy.open[PROTOCOL_UDP] && (musl || curl);
-}
-
-/* ping asks a datagram socket for its own address first. Where only ICMP is open it gets one of ICMP, if it may have
- * it. */
-static bool call_makes_ping(int domain, int type, int protocol)
-{
-    return !policy.open[PROTOCOL_UDP] && policy.open[PROTOCOL_ICMP] && (domain == AF_INET || domain == AF_INET6) &&
-           type == SOCK_DGRAM && protocol == 0;
-}
-
-static struct outcome socket_stand_in(struct request *r, bool ping)
-{
-    int domain = (int)r->args[0];
-
-    if (!ping) {
-        r->pin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    } else if (caller_enter(r) == 0) {
-        r->pin = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-        caller_leave();
-    }
-    if (r->pin < 0)
-        return outcome_reply(-EACCES);
-    if (!ping)
-        stand_ins[stand_in_turn++ % STAND_INS_MAX] = pin_cookie(r->pin);
-    if (settings.no_getfd)
-        pintable_add(&made_sockets, fcntl(r->pin, F_DUPFD_CLOEXEC, 0));
-    return outcome_reply(notify_add_fd(here.listener, r->id, r->pin, (uint32_t)r->args[1] & O_CLOEXEC));
-}
-
-/* Does this connect go where musl's probe goes? */
-static bool is_probed_address(const struct request *r)
-{
-    enum { PROBE_PORT = 65535 };
-    struct ip_addr addr;
-    uint16_t port;
-
-    return r->address_len >= sizeof r->address.v4 && ip_addr_from_sockaddr(&r->address, &addr, &port) == 0 &&
-           port == PROBE_PORT && ip_addr_is_loopback(addr);
-}
-
-/* A stand-in is connected: 0 for the probe, else what a UDP socket gets that no rule opens. */
-static struct outcome connect_stand_in(const struct request *r)
-{
-    struct destination to = {.kind = DESTINATION_IP, .protocol = PROTOCOL_UDP};
-
-    if (is_probed_address(r))
-        return outcome_reply(0);
-    if (r->address_len < sizeof r->address.v4 || ip_addr_from_sockaddr(&r->address, &to.addr, &to.port) < 0)
+    if (r->call != CALL_SENDTO && send_flags(r) & (int)KERNEL_MSG_CMSG_COMPAT)
         return outcome_reply(-EINVAL);
-    tell_destination(r, &to, (struct decision){VERDICT_DENY, EACCES, -1});
-    return outcome_reply(-EACCES);
-}
+    if (!r->was_pending) {
+        int result = parse_socket(r);
 
-/* A connect that waits. Where the policy has changed meanwhile and refuses it, what is under way ends; what somebody
- * was asked about stays as it was answered. */
-static struct outcome connect_again(struct request *r)
-{
-    struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
-    if (r->judged == live.order)
-        return execute_connect(r);
-    struct decision decision = decide(&r->to);
-    if (!notify_valid(here.listener, r->id))
-        return (struct outcome){VANISHED, 0};
-    r->judged = live.order;
-    if (decision.verdict == VERDICT_DENY)
-        decision = settle(r, &r->to, decision);
-    if (decision.verdict != VERDICT_DENY)
-        return execute_connect(r);
-    if (!r->joined)
-        connect(r->pin, &nowhere, sizeof nowhere);
-    tell_destination(r, &r->to, decision);
-    return outcome_reply(-decision.error);
-}
-
-static struct outcome call_connect(struct request *r)
-{
-    bool fixed = r->kind.domain != AF_UNIX; /* a path may lead elsewhere by now */
-    bool again = r->was_pending && !r->later && fixed;
-    int result = again || (fixed && r->asks > 0) ? 0 : parse_address(r);
-
-    if (again)
-        return connect_again(r);
-    if (result == LATER)
-        return (struct outcome){PEND, 0};
-    if (result < 0)
-        return outcome_reply(result);
-    if (!notify_valid(here.listener, r->id))
-        return (struct outcome){VANISHED, 0};
-    if (is_stand_in(r))
-        return connect_stand_in(r);
-    if (call_continues(r))
-        return (struct outcome){CONTINUE, 0};
-    struct decision decision = decide(&r->to);
-    if (decision.verdict == VERDICT_DENY && socket_is(r->kind, IPPROTO_UDP) && is_probed_address(r))
-        return outcome_reply(0); /* musl's probe; the socket stays unconnected */
-    decision = judge(r, decision);
-    switch (decision.verdict) {
-    case VERDICT_ALLOW:
-    case VERDICT_REDIRECT:
-        return connect_permitted(r, decision.verdict);
-    case VERDICT_ASK:
-        return (struct outcome){HOLD, 0};
-    case VERDICT_DENY:
-        break;
+        if (result < 0)
+            return outcome_reply(result);
+        if (!socket_is_ip(r->kind) && call_continues(r))
+            return (struct outcome){notify_valid(here.listener, r->id) ? CONTINUE : VANISHED, 0};
     }
-    return outcome_reply(-decision.error);
-}
-
-/* Another thread may have cleared IPV6_V6ONLY between the verdict on [::] and the bind, which took IPv4 then as well. That
- * can't be undone: where no rule permits it, nothing arrives at that socket any more (SO_LOCK_FILTER). 0 or -EACCES. */
-static int bind_check_taken(struct request *r)
-{
-    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
-    const struct sock_fprog filter = {1, &nothing};
-
-    if (r->to.kind != DESTINATION_IP || r->to.addr.version != 6 || !ip_addr_is_unspecified(r->to.addr) || r->to.dual ||
-        sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) != 0)
-        return 0;
-    r->to.dual = true;
-    struct decision decision = decide_bind(&r->to, false);
-    if (decision.verdict == VERDICT_ALLOW)
-        return 0;
-    setsockopt(r->pin, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
-    pin_set_option(r->pin, SO_LOCK_FILTER, 1);
-    while (recv(r->pin, NULL, 0, MSG_DONTWAIT) >= 0) /* what has come meanwhile */
-        ;
-    tell_destination(r, &r->to, decision);
-    return -decision.error;
-}
-
-static struct outcome call_bind(struct request *r)
-{
-    int result = r->asks > 0 ? 0 : parse_address(r);
-
-    if (result < 0)
-        return outcome_reply(result);
-    if (!notify_valid(here.listener, r->id))
-        return (struct outcome){VANISHED, 0};
-    if (r->kind.domain == AF_UNIX)
-        unix_own_add(&unix_own, r->pin);
-    if (call_continues(r))
-        return (struct outcome){CONTINUE, 0};
-    struct decision decision = judge(r, decide_bind(&r->to, false));
-    if (decision.verdict == VERDICT_ASK)
-        return (struct outcome){HOLD, 0};
-    if (decision.verdict == VERDICT_DENY)
-        return outcome_reply(-decision.error);
-    bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
-    result = remaps ? bind_remapped(r) : execute_bind(r);
-    if (result == 0)
-        result = bind_check_taken(r);
-    if (remaps && result == 0)
-        remap_note(r, r->to.port);
-    if (result == 0)
-        learn_bound(r);
-    return outcome_reply(result);
-}
-
-/* listen: what is bound is what is judged; without a bind the kernel picks a port, as for port 0. */
-static struct outcome call_listen(struct request *r)
-{
-    int result = parse_socket(r);
-
-    if (result < 0)
-        return outcome_reply(result);
-    if (!notify_valid(here.listener, r->id))
-        return (struct outcome){VANISHED, 0};
-    if (call_continues(r))
-        return (struct outcome){CONTINUE, 0};
-    if (socket_is(r->kind, IPPROTO_TCP)) {
-        socklen_t len = sizeof r->address;
-
-        if (getsockname(r->pin, &r->address.any, &len) < 0)
-            return outcome_reply(-errno);
-        r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP};
-        ip_addr_from_sockaddr(&r->address, &r->to.addr, &r->to.port);
-        r->to.dual = r->to.addr.version == 6 && ip_addr_is_unspecified(r->to.addr) &&
-                     sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
-        r->to.port = remap_name(&remap, IPPROTO_TCP, r->pin, &r->address);
-        r->to.any_port = r->to.port == 0 || cookieset_has(&learned_ephemeral, pin_cookie(r->pin));
-        struct decision decision = judge(r, decide_bind(&r->to, true));
-        if (decision.verdict == VERDICT_ASK)
-            return (struct outcome){HOLD, 0};
-        if (decision.verdict == VERDICT_DENY)
-            return outcome_reply(-decision.error);
-    } else if (r->kind.domain != AF_UNIX && !(socket_is_ip(r->kind) && kind_protocol(r->kind) != PROTOCOLS)) {
-        return outcome_reply(r->kind.domain == AF_NETLINK ? -EOPNOTSUPP : -EACCES);
-    }
-    bool counts = caller_counts(r);
-    if (counts && caller_enter(r) < 0)
-        return outcome_reply(-EACCES);
-    result = sys_result(listen(r->pin, (int)r->args[1]));
-    if (counts)
-        caller_leave();
-    if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))
-        remap_note(r, r->to.port);
-    if (result == 0)
-        learn_bound(r);
-    return outcome_reply(result);
+    return execute_send(r);
 }
 
 /* write, writev, while learning: looked at where they are a send on an IP socket. The kernel carries them out: they go
@@ -1184,20 +1184,7 @@ static struct outcome call_write(struct request *r)
     return (struct outcome){CONTINUE, 0};
 }
 
-static struct outcome call_send(struct request *r)
-{
-    if (r->call != CALL_SENDTO && send_flags(r) & (int)KERNEL_MSG_CMSG_COMPAT)
-        return outcome_reply(-EINVAL);
-    if (!r->was_pending) {
-        int result = parse_socket(r);
-
-        if (result < 0)
-            return outcome_reply(result);
-        if (!socket_is_ip(r->kind) && call_continues(r))
-            return (struct outcome){notify_valid(here.listener, r->id) ? CONTINUE : VANISHED, 0};
-    }
-    return execute_send(r);
-}
+/* ---- the other calls ---- */
 
 /* Make a permitted socket for the caller, with its own rights, and keep it pinned. */
 static struct outcome socket_make(struct request *r)
@@ -1511,6 +1498,17 @@ static size_t lost_arguments(enum call call)
         break;
     }
     return 6;
+}
+
+/* Send a signal to exactly the thread that made this call. */
+static void signal_thread(const struct request *r, int sig)
+{
+    int pidfd = here.pins.by_thread ? pin_pidfd(&here.pins, r->tid, false) : -1;
+
+    if (pidfd >= 0)
+        sys_pidfd_send_signal(pidfd, sig);
+    else
+        sys_tkill(r->tid, sig);
 }
 
 static void reply(struct request *r, struct outcome outcome)

@@ -141,7 +141,7 @@ static void learn_bound(const struct request *r)
 {
     bool ephemeral = r->to.port == 0;
     struct ip_addr addr;
-    uint16_t port;
+    uint16_t port = 0;
 
     if (ephemeral && policy.undecided != UNDECIDED_LEARNED && socket_is(r->kind, IPPROTO_TCP))
         cookieset_add(&learned_ephemeral, pin_cookie(r->pin)); /* for what is said where it can't listen then */

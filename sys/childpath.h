@@ -3,6 +3,7 @@
 #define CHILDPATH_H
 
 #include "kernel.h"
+#include "path.h"
 #include "procfs.h"
 
 #include <limits.h>
@@ -71,7 +72,7 @@ static int childpath_from_root(struct childpath *walk, pid_t tid, const char *di
         if (childpath_readlink(link, root) < 0 || childpath_readlink(directory, from) < 0)
             return -EACCES;
         size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);
-        if (strncmp(from, root, len) != 0 || (from[len] != '/' && from[len] != 0))
+        if (!path_is_beneath(from, root))
             return -EACCES; /* it stands outside its own root */
         memmove(from, from + len, strlen(from + len) + 1);
     }

@@ -103,9 +103,7 @@ static int hold_meet(const struct hold *hold, int waiting)
 /* Take a socket that waits away from the hold, as if it had never connected. */
 static void hold_cancel(int waiting)
 {
-    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
-    connect(waiting, &nowhere, sizeof nowhere);
+    sys_disconnect(waiting);
     sys_socket_option(waiting, SOL_SOCKET, SO_ERROR); /* which is left behind else */
 }
 

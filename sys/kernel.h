@@ -362,4 +362,12 @@ static int sys_socket_option(int fd, int level, int option)
     return value;
 }
 
+/* End what a TCP socket has begun, or its connection (connect(2), AF_UNSPEC). 0 or -errno. */
+static int sys_disconnect(int fd)
+{
+    struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+    return sys_result(connect(fd, &nowhere, sizeof nowhere));
+}
+
 #endif

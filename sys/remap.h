@@ -362,11 +362,9 @@ static void remap_mark_used(const struct inetdiag_socket *found, void *context)
 /* Nobody has it open but us: it stays only so that its port isn't another's. Datagrams for it are lost. */
 static void remap_retire(const struct remap_kept *kept)
 {
-    static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
     pin_set_option(kept->fd, SO_REUSEPORT, 0);
     if (kept->port.protocol == IPPROTO_TCP) /* it doesn't listen any more */
-        connect(kept->fd, &nowhere, sizeof nowhere);
+        sys_disconnect(kept->fd);
 }
 
 /* Close what nothing is on its way to any more: no TCP socket connects to its port, no UDP socket is connected to it.
