@@ -371,7 +371,7 @@ known_findings() {
 [Ll]eak                                 # what rules and options hold lives to exit; nothing is allocated for a call
 null pointer .loaded from variable .text.       # the index of a rule comes from a set of rules that are there
 left operand of .-. is a garbage value  # process_read gives > 0 only with what it wrote
-left operand of .!=. is a garbage value # a link that begins with the root's name is as long at least, and terminated
+left operand of .!=. is a garbage value # so does child_read_text, >= 0
 null pointer .loaded from variable .search.     # the context comes back as it was given
 Value stored to .file. is never read    # its cleanup reads it
 points at uninitialized variable (message|room) # which the call itself fills
