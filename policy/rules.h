@@ -398,9 +398,10 @@ static rule_error http_parse_rule(struct slice text, struct http_rule *rule)
         if (path.p[i] == '?' || path.p[i] == '#' || path.p[i] == ' ' || path.p[i] == '\t')
             return "a path ends before the query, and has no spaces; /a/* would be right";
     size_t room = 3 * path.len + 4;
-    char *normal = malloc(2 * room), *loose = normal + room;
+    char *normal = malloc(2 * room);
     if (normal == NULL)
         return "out of memory";
+    char *loose = normal + room;
     int64_t len = urlpath_normalize(path, normal, room);
     if (len < 0)
         return "not a path: a bad escape, a NUL, or dots behind an escaped slash; /a/* would be right";
