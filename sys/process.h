@@ -304,7 +304,8 @@ static void process_kill_children(pid_t near)
 }
 
 /* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left.
- * As PID 1 everything else is ended. command: the first of them, which ended. 0; without /proc -EAGAIN when they fork faster than they are found. */
+ * As PID 1 everything else is ended. command: the first of them, which ended. 0; without /proc -EAGAIN when they fork
+ * faster than they are found. */
 static int process_end_descendants(pid_t command)
 {
     for (int rounds = 0; process_reap() >= 0; rounds++) {
