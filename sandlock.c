@@ -629,8 +629,9 @@ static struct outcome call_connect(struct request *r)
     return outcome_reply(-decision.error);
 }
 
-/* Another thread may have cleared IPV6_V6ONLY between the verdict on [::] and the bind, which took IPv4 then as well. That
- * can't be undone: where no rule permits it, nothing arrives at that socket any more (SO_LOCK_FILTER). 0 or -EACCES. */
+/* Another thread may have cleared IPV6_V6ONLY between the verdict on [::] and the bind, which took IPv4 then as well.
+ * That can't be undone: where no rule permits it, nothing arrives at that socket any more (SO_LOCK_FILTER). 0 or
+ * -EACCES. */
 static int bind_check_taken(struct request *r)
 {
     struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
