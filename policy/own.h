@@ -46,7 +46,11 @@ static void own_raise_limit(void)
 static void own_confine(void)
 {
     uint64_t caps = OUR_CAPS | (here.powers_off ? CAPS_BIT(CAP_SYS_BOOT) : 0);
-    int result = caps_limit(DEFAULT_CAPS | settings.kept_caps | caps, caps);
+    uint64_t theirs = DEFAULT_CAPS | settings.kept_caps;
+
+    if (settings.unprivileged)
+        caps |= theirs; /* PTRACE_MODE_FSCREDS: /proc/PID/fd and cwd are for who has all of the process's in force */
+    int result = caps_limit(theirs | caps, caps);
 
     if (result < 0)
         die("cannot give up capabilities: %s", strerror(-result));

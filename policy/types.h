@@ -138,7 +138,8 @@ struct policy {
 static struct policy policy;
 
 /* What we keep of our own: looking into processes of other users, signalling them, acting with their rights. Beyond
- * that the command's own are there to be taken when a call on its behalf needs them, never in force otherwise. */
+ * that the command's own are there to be taken when a call on its behalf needs them, not in force otherwise but for
+ * where we have no CAP_SYS_PTRACE (own_confine). */
 #define OUR_CAPS (CAPS_BIT(CAP_SYS_PTRACE) | CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID))
 
 /* What programs that run as root ordinarily need. */
