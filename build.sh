@@ -288,8 +288,8 @@ build_tests() {
     build_older
 }
 
-# sandlock as it is on older kernels, for tests/older.test, and where pidfd_getfd is refused: all tests can be run by it,
-# SANDLOCK=build/tests/sandlock-handed ./build.sh test.
+# sandlock as it is on older kernels, for tests/older.test, and where pidfd_getfd is refused: all tests can be run by
+# that one, SANDLOCK=build/tests/sandlock-handed ./build.sh test.
 build_older() {
     for variant in lossy=1 tables=2 walls=4 handed=8; do
         (
