@@ -2,7 +2,8 @@
  *
  * usage: race WHAT BY
  *   WHAT  connect, connect-udp, sendto, sendmsg, sendmsg-name, sendmmsg: the address is swapped between the permitted
- *         destination and the victim; fd-*: the descriptor is; addrform: the socket's family is; unix-*: a unix address
+ *         destination and the victim; fd-*: the descriptor is; addrform: the socket's family is; v6only: whether [::]
+ *         takes IPv4, too; unix-*: a unix address
  *   BY    thread, shared (a process that shares the page), vm (a process that shares all memory), files (one that
  *         shares the descriptors) */
 #include "attack.h"
@@ -61,6 +62,12 @@ static void swap_family(void)
     int family = AF_INET;
 
     setsockopt(race->slot, IPPROTO_IPV6, IPV6_ADDRFORM, &family, sizeof family);
+}
+
+static void swap_v6only(void)
+{
+    for (int only = 1; only >= 0; only--)
+        setsockopt(race->slot, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
 }
 
 /* The link leads to the victim, then to our own; it is always there. */
@@ -162,6 +169,22 @@ static long call_addrform(void)
     return result;
 }
 
+/* To take the port for IPv6 is permitted, not for IPv4 as well. */
+static long call_v6only(void)
+{
+    struct sockaddr_in6 to = at6("::", 7410);
+    int only = 1, s = fresh(AF_INET6, SOCK_DGRAM);
+    socklen_t len = sizeof only;
+
+    race->slot = s;
+    long result = bind(s, (struct sockaddr *)&to, sizeof to);
+    race->slot = -1;
+    if (result == 0 && getsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) == 0 && only == 0 && escapes.used == 0)
+        escape("takes UDP port 7410 of IPv4");
+    close(s);
+    return result;
+}
+
 static long unix_connect(const char *name, const struct sockaddr_un *to, socklen_t len)
 {
     int s = fresh(AF_UNIX, SOCK_STREAM);
@@ -249,7 +272,7 @@ static void ready_tcp_udp(void)
         broken("connect: %s", strerror(errno));
 }
 
-static void ready_addrform(void)
+static void ready_no_slot(void)
 {
     race->slot = -1;
 }
@@ -315,7 +338,8 @@ static const struct kind {
     {"fd-netlink-sendto", ready_netlink_udp, call_sendto, swap_descriptor, false},
     {"fd-netlink-sendmsg", ready_netlink_udp, call_sendmsg, swap_descriptor, false},
     {"fd-tcp-sendto", ready_tcp_udp, call_sendto, swap_descriptor, false},
-    {"addrform", ready_addrform, call_addrform, swap_family, true},
+    {"addrform", ready_no_slot, call_addrform, swap_family, true},
+    {"v6only", ready_no_slot, call_v6only, swap_v6only, true},
     {"unix-path", ready_unix_path, call_unix, swap_unix, true},
     {"unix-link", ready_unix_link, call_unix_link, swap_link, true},
     {"unix-abstract", ready_unix_abstract, call_unix, swap_unix, true},
