@@ -86,22 +86,22 @@ static void dial_end(struct dial *dial)
 static int dial_connect(struct dial *dial)
 {
     sa_family_t family = dial->to.addr.version == 4 ? AF_INET : AF_INET6;
-    struct sockaddr_storage at;
+    struct sockaddr_storage to, local;
+    socklen_t len = ip_addr_to_sockaddr(dial->to.addr, dial->to.port, family, &to);
     int on = 1;
 
     if (dial->server < 0) {
         dial->server = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         setsockopt(dial->server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        socklen_t len = ip_addr_to_sockaddr(dial->local, 0, family, &at);
-        if (dial->local.version == dial->to.addr.version && bind(dial->server, (struct sockaddr *)&at, len) < 0)
+        socklen_t local_len = ip_addr_to_sockaddr(dial->local, 0, family, &local);
+        if (dial->local.version == dial->to.addr.version &&
+            bind(dial->server, (struct sockaddr *)&local, local_len) < 0)
             return -errno;
-        len = ip_addr_to_sockaddr(dial->to.addr, dial->to.port, family, &at);
-        int result = sys_result(connect(dial->server, (struct sockaddr *)&at, len));
+        int result = sys_result(connect(dial->server, (struct sockaddr *)&to, len));
         if (result != -EINPROGRESS)
             return result;
     }
-    socklen_t len = ip_addr_to_sockaddr(dial->to.addr, dial->to.port, family, &at);
-    int result = sys_result(connect(dial->server, (struct sockaddr *)&at, len)); /* on loopback it is there already */
+    int result = sys_result(connect(dial->server, (struct sockaddr *)&to, len)); /* on loopback it is there already */
     return result == -EALREADY ? -EINPROGRESS : result == -EISCONN ? 0 : result;
 }
 

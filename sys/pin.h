@@ -2,6 +2,7 @@
 #ifndef PIN_H
 #define PIN_H
 
+#include "closer.h"
 #include "kernel.h"
 #include "limits.h"
 #include "pintable.h"
@@ -167,6 +168,18 @@ static uint64_t pin_cookie(int pin)
 
     getsockopt(pin, SOL_SOCKET, KERNEL_SO_COOKIE, &cookie, &len);
     return cookie;
+}
+
+/* Pin a socket by where it was last seen, descriptor fd of process pid: -EBADF when something else, which the closer
+ * closes, has that number by now. Otherwise as pin_take. */
+static int pin_take_same(struct pin_cache *cache, struct closer *closer, pid_t pid, int fd, uint64_t cookie)
+{
+    int pin = pin_take(cache, pid, fd);
+
+    if (pin < 0 || pin_cookie(pin) == cookie)
+        return pin;
+    closer_close(closer, pin);
+    return -EBADF;
 }
 
 /* Could closing this pin, if it is the last reference, wait for the network (socket(7), SO_LINGER)? */

@@ -152,17 +152,6 @@ static void remap_release(struct remap *remap, int fd)
         close(fd);
 }
 
-/* Our own descriptor of the socket, from where it was last seen; or -errno. */
-static int remap_take(struct remap *remap, const struct remap_port *port)
-{
-    int pin = pin_take(remap->pins, port->pid, port->fd);
-
-    if (pin < 0 || pin_cookie(pin) == port->cookie)
-        return pin;
-    closer_close(remap->closer, pin); /* something else has its number by now */
-    return -EBADF;
-}
-
 /* Does the kernel still know the socket? It isn't asked about all of them, which takes long where there are many: one
  * that is neither at its address for all nor where it was last seen counts as closed. */
 static bool remap_is_there(const struct remap_port *port)
@@ -180,7 +169,7 @@ static bool remap_is_there(const struct remap_port *port)
  * when that takes long to find out and isn't to be now. */
 static int remap_hold(struct remap *remap, struct remap_port *port)
 {
-    int pin = port->gone ? -EBADF : remap_take(remap, port);
+    int pin = port->gone ? -EBADF : pin_take_same(remap->pins, remap->closer, port->pid, port->fd, port->cookie);
 
     if (pin >= 0 || port->gone)
         return pin;
@@ -192,7 +181,7 @@ static int remap_hold(struct remap *remap, struct remap_port *port)
         return -EAGAIN;
     port->gone = holder_find(port->inode, remap->closer->pid, &port->pid, &port->fd) < 0;
     remap->free_at = clock_rest(start);
-    return port->gone ? -EBADF : remap_take(remap, port);
+    return port->gone ? -EBADF : pin_take_same(remap->pins, remap->closer, port->pid, port->fd, port->cookie);
 }
 
 /* Is this an address of our machine's? Broadcasts can't be connected to, and multicast can be bound. */

@@ -100,17 +100,6 @@ static void unix_search_found(const struct unixdiag_socket *found, void *context
     }
 }
 
-/* Our own descriptor of a socket of ours, from where it was last seen; or -errno. */
-static int unix_own_take(struct unix_own *own, const struct unix_holder *holder)
-{
-    int pin = pin_take(own->pins, holder->pid, holder->fd);
-
-    if (pin < 0 || pin_cookie(pin) == holder->cookie)
-        return pin;
-    closer_close(own->closer, pin); /* something else has its number by now */
-    return -EBADF;
-}
-
 /* Hold the socket of ours that has an abstract name: until unix_target_let_go the name is nobody else's. Where it can't
  * be had it is about to be closed, or on its way in a message: then nobody is there. */
 static void unix_target_hold(struct unix_target *target, struct unix_own *own, const struct unix_search *search)
@@ -118,11 +107,11 @@ static void unix_target_hold(struct unix_target *target, struct unix_own *own, c
     struct unix_holder *holder = &own->holders[search->cookie % UNIX_HOLDERS];
 
     if (holder->cookie == search->cookie)
-        target->held = unix_own_take(own, holder);
+        target->held = pin_take_same(own->pins, own->closer, holder->pid, holder->fd, holder->cookie);
     if (target->held < 0) {
         *holder = (struct unix_holder){.cookie = search->cookie};
         if (holder_find(search->inode, own->closer->pid, &holder->pid, &holder->fd) == 0)
-            target->held = unix_own_take(own, holder);
+            target->held = pin_take_same(own->pins, own->closer, holder->pid, holder->fd, holder->cookie);
     }
     if (target->held < 0)
         target->holder = HELD_BY_NOBODY;

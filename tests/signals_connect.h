@@ -143,27 +143,22 @@ static void connect_jumped_out(void)
 
 static void connect_ended_by_signal(void)
 {
+    static const int signals[] = {SIGTERM, SIGKILL};
     struct hole hole = hole_make();
     int status;
-    pid_t pid = (pid_t)MUST(fork());
 
-    if (pid == 0) {
-        hole_connect(&hole);
-        _exit(1);
+    for (size_t i = 0; i < COUNT(signals); i++) {
+        pid_t pid = (pid_t)MUST(fork());
+
+        if (pid == 0) {
+            hole_connect(&hole);
+            _exit(1);
+        }
+        sleep_ms(SETTLE_MS);
+        MUST(kill(pid, signals[i]));
+        MUST(waitpid(pid, &status, 0));
+        out(" status=%x", (unsigned)status);
     }
-    sleep_ms(SETTLE_MS);
-    MUST(kill(pid, SIGTERM));
-    MUST(waitpid(pid, &status, 0));
-    out(" status=%x", (unsigned)status);
-    pid = (pid_t)MUST(fork());
-    if (pid == 0) {
-        hole_connect(&hole);
-        _exit(1);
-    }
-    sleep_ms(SETTLE_MS);
-    MUST(kill(pid, SIGKILL));
-    MUST(waitpid(pid, &status, 0));
-    out(" status=%x", (unsigned)status);
 }
 
 /* ---- several threads ---- */
