@@ -2557,7 +2557,7 @@ static int run_command(char **argv)
     static const int caught[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH,
                                  SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD};
     static struct bpf_program filter;
-    struct features features = features_ask();
+    struct features features = features_ask(settings.strict);
     struct confinement c = {.argv = argv, .filter = &filter, .ruleset = -1, .parent = getpid()};
     sigset_t signals;
 

@@ -61,7 +61,7 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
 static int check_command(void)
 {
     static const char *const states[] = {"active", "newer", "degraded", "missing"};
-    struct features features = features_ask();
+    struct features features = features_ask(true);
     struct offer offers[OFFERS];
     int worst = ACTIVE;
 

@@ -236,26 +236,40 @@ static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *r
     bpf_emit_search(program, rows, middle, last);
 }
 
-/* Assemble the filter of one machine from n rows; they are sorted in place (stable, negative numbers dropped). Calls
- * without a row that matches get `otherwise`. Another ABI's calls kill the process; -1, which a tracer leaves behind,
- * stays ENOSYS. 0, or -E2BIG when it does not fit. */
-static int bpf_assemble(struct bpf_program *program, enum machine machine, struct bpf_row *rows, size_t n,
-                        uint32_t otherwise)
+/* Copy n rows by number, those of one number in their order, without the negative ones: how many are left. */
+static size_t bpf_sort(struct bpf_row sorted[BPF_ROWS], const struct bpf_row *rows, size_t n)
 {
-    uint32_t arch = machine == MACHINE_X86_64 ? AUDIT_ARCH_X86_64 : AUDIT_ARCH_AARCH64;
+    uint16_t order[BPF_ROWS]; /* rows are too large to be moved about */
     size_t kept = 0;
 
-    for (size_t i = 0; i < n; i++) { /* insertion sort: stable, and the table is short and nearly sorted */
-        struct bpf_row row = rows[i];
+    for (size_t i = 0; i < n; i++) {
         size_t at = kept;
 
-        if (row.number < 0)
+        if (rows[i].number < 0)
             continue;
-        for (; at > 0 && rows[at - 1].number > row.number; at--)
-            rows[at] = rows[at - 1];
-        rows[at] = row;
+        for (; at > 0 && rows[order[at - 1]].number > rows[i].number; at--)
+            order[at] = order[at - 1];
+        order[at] = (uint16_t)i;
         kept++;
     }
+    for (size_t i = 0; i < kept; i++)
+        sorted[i] = rows[order[i]];
+    return kept;
+}
+
+/* Assemble the filter of one machine from n rows. Calls without a row that matches get `otherwise`.
+ * Another ABI's calls kill the process; -1, which a tracer leaves behind, stays ENOSYS. 0, or -E2BIG when it does not
+ * fit. */
+static int bpf_assemble(struct bpf_program *program, enum machine machine, const struct bpf_row *rows, size_t n,
+                        uint32_t otherwise)
+{
+    static struct bpf_row sorted[BPF_ROWS];
+    uint32_t arch = machine == MACHINE_X86_64 ? AUDIT_ARCH_X86_64 : AUDIT_ARCH_AARCH64;
+
+    if (n > BPF_ROWS)
+        return -E2BIG;
+    size_t kept = bpf_sort(sorted, rows, n);
+
     program->len = 0;
     program->otherwise = otherwise;
     program->overflow = false;
@@ -268,7 +282,7 @@ static int bpf_assemble(struct bpf_program *program, enum machine machine, struc
     bpf_return(program, SECCOMP_RET_KILL_PROCESS);
     bpf_return(program, SECCOMP_RET_ERRNO | ENOSYS);
     if (kept > 0)
-        bpf_emit_search(program, rows, 0, kept);
+        bpf_emit_search(program, sorted, 0, kept);
     else
         bpf_return(program, otherwise);
     return program->overflow ? -E2BIG : 0;

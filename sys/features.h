@@ -45,7 +45,9 @@ static bool features_nested(void)
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 }
 
-static struct features features_ask(void)
+/* Ask the kernel. Who has bound a unix socket is told only where each socket of the machine is looked at: `wholly` asks
+ * that, too; without, it counts as told. */
+static struct features features_ask(bool wholly)
 {
     struct features f = {.landlock = SANDLOCK_LEAVES_OUT & 4 ? -EOPNOTSUPP : landlock_abi(), .yama = -1};
     struct utsname name;
@@ -67,7 +69,7 @@ static struct features features_ask(void)
                  filter_flag_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | KERNEL_WAIT_KILLABLE_RECV);
     f.near = f.major > 6 || (f.major == 6 && f.minor >= 6);
     f.proc = procfs_find();
-    f.unix_diag = unixdiag_is_there();
+    f.unix_diag = !wholly || unixdiag_is_there();
     if (process_read("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) > 0)
         f.yama = text[0] - '0';
     return f;
