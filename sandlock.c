@@ -2444,10 +2444,13 @@ static const char *stdio_reaches(int fd)
     struct stat status;
     char path[40], link[PATH_MAX];
 
-    if (settings.chroot != NULL && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+    if (fstat(fd, &status) < 0)
+        return NULL;
+    if (settings.chroot != NULL && S_ISDIR(status.st_mode))
         return "a directory, which leads out of --chroot";
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (childpath_readlink(path, link) == 0 && strcmp(link, "anon_inode:[io_uring]") == 0)
+    if ((status.st_mode & S_IFMT) == 0 && /* a file without a type: the kernel's own; unknown may be a ring */
+        (childpath_readlink(path, link) < 0 || strcmp(link, "anon_inode:[io_uring]") == 0))
         return "an io_uring, whose operations are no system calls";
     if (pin_kind(fd, &kind) < 0 || socket_is(kind, IPPROTO_TCP) ||
         (kind.domain == AF_UNIX && kind.type != SOCK_DGRAM && getpeername(fd, &peer.any, &len) == 0))
