@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { WRONG_USE = 2 };
@@ -13,7 +14,7 @@ static const char usage_text[] =
     "usage: child signals               print each of HUP INT QUIT USR1 USR2 TERM that comes, until stdin ends\n"
     "       child stubborn              ignore TERM and never end\n"
     "       child default CMD...        run CMD with no signal ignored, as a shell's background commands have some\n"
-    "       child socket KIND CMD...    run CMD with a new udp, tcp, unix-dgram or unix socket as stdin\n"
+    "       child socket KIND CMD...    run CMD with a new udp, tcp, unix-dgram or unix socket, or an io_uring, as stdin\n"
     "       child closed CMD...         run CMD with stdin, stdout and stderr closed\n";
 
 static const struct {
@@ -65,7 +66,8 @@ static int run_with_socket(const char *kind, char **command)
 {
     int family = strncmp(kind, "unix", 4) == 0 ? AF_UNIX : AF_INET;
     int type = strcmp(kind, "tcp") == 0 || strcmp(kind, "unix") == 0 ? SOCK_STREAM : SOCK_DGRAM;
-    int fd = socket(family, type, 0);
+    char parameters[120] = {0}; /* struct io_uring_params */
+    int fd = strcmp(kind, "io_uring") == 0 ? (int)syscall(__NR_io_uring_setup, 4, parameters) : socket(family, type, 0);
 
     if (fd < 0 || dup2(fd, STDIN_FILENO) < 0)
         return WRONG_USE;

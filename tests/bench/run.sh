@@ -67,10 +67,10 @@ serve() {
 part_calls() {
     for kind in udp-connect udp-sendto udp-sendmsg sendmmsg-64 tcp-connect-nonblocking tcp-refused; do
         to=$port calls=3000
-        goals='-g sandlock/floor<=1.35 -g sandlock/native'
+        goals='-g sandlock/floor<=1.25 -g sandlock/native'
         case $kind in
         tcp-refused) to=$refused ;;
-        sendmmsg-64) calls=200 goals='-g sandlock/floor<=1.35 -g sandlock/native<=2.5' ;;
+        sendmmsg-64) calls=200 goals='-g sandlock/floor<=1.25 -g sandlock/native<=2.5' ;;
         esac
         call="$bench/calls -n $calls $kind $to"
         # shellcheck disable=SC2086 # a list of words
@@ -110,7 +110,7 @@ part_startup() {
     else
         skipped 'd. start-up' 'bwrap is not installed'
     fi
-    pairs 'd. start-up' -n $((rounds * 20)) -t -g 'sandlock-bare<=600' -g 'sandlock/wrapper<=1.5' "$@"
+    pairs 'd. start-up' -n $((rounds * 20)) -t -g 'sandlock-bare<=600' -g 'sandlock/wrapper<=1.3' "$@"
 }
 
 # status PID KEY: a number from /proc/PID/status.
@@ -170,6 +170,10 @@ part_pending() {
                 pending="$sandlock run --timeout 20s $udp -- $bench/calls hold $n $hole $call"
         done
     done
+    call="$bench/calls -n 300 -b 1 -q 50 udp-connect $port"
+    pairs "udp-connect, 10000 pending, p50" -n 2 -c "$cpu" -g pending/quiet \
+        quiet="$sandlock run --timeout 60s $udp -- $bench/calls hold 0 $hole $call" \
+        pending="$sandlock run --timeout 60s $udp -- $bench/calls hold 10000 $hole $call"
 }
 
 # More threads in the child, and more sandboxes at once.
