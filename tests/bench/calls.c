@@ -26,7 +26,7 @@
 
 enum {
     BATCH_MAX = 256,
-    THREADS_MAX = 1024,
+    THREADS_MAX = 10240,
     PEERS_MAX = 4096,
     BYTES_MAX = 65536,
     MESSAGES = 64,         /* in one sendmmsg */
@@ -337,7 +337,7 @@ static int hold(char **argv)
         threads_start(ids, hold_connect, &to);
         pause();
     }
-    usleep(threads > 0 ? 500000 : 0); /* all of them are in their calls by then */
+    usleep(threads > 0 ? 500000 + (useconds_t)threads * 2000 : 0); /* all are in their calls by then */
     pid_t child = fork();
     if (child == 0) {
         execvp(argv[2], argv + 2);
