@@ -2535,6 +2535,7 @@ static void main_prepare_loop(const sigset_t *signals)
         server_watch();
     notify_stay_near(here.listener);
     own_raise_limit();
+    own_stay_small();
     signal(SIGPIPE, SIG_IGN);
 }
 

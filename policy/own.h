@@ -10,6 +10,7 @@
 #include "../sys/kernel.h"
 #include "../sys/limits.h"
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 /* All that the supervisor calls once it serves; anything else is EPERM, so that nobody who got hold of it can execute a
@@ -40,6 +41,12 @@ static void own_raise_limit(void)
         return;
     limit.rlim_cur = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* A touched byte of ours takes a page, not two megabytes, also where the kernel gives huge ones to all (prctl(2)). */
+static void own_stay_small(void)
+{
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
 /* From here on we hold only the capabilities and calls that serving takes. */
