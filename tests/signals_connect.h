@@ -15,7 +15,7 @@ static void connect_interrupted(void)
     struct hole hole = hole_make();
 
     handle(SIGALRM, on_signal, 0);
-    tick(SIGNAL_EVERY_MS);
+    tick(slower(SIGNAL_EVERY_MS));
     out_result(hole_connect(&hole));
     out_result(hole_connect(&hole)); /* and joined, interrupted again */
     tick(0);
@@ -33,7 +33,7 @@ static void connect_restarted(void)
 {
     interrupted = hole_make();
     handle(SIGALRM, on_third_signal, SA_RESTART);
-    tick(SIGNAL_EVERY_MS);
+    tick(slower(SIGNAL_EVERY_MS));
     out_result(hole_connect(&interrupted));
     tick(0);
     out_result(hole_connect(&interrupted));
@@ -47,7 +47,7 @@ static void connect_limited_interrupted(void)
 
     handle(SIGALRM, on_signal, SA_RESTART);
     set_send_timeout(hole.fd, 20000);
-    tick(SIGNAL_EVERY_MS);
+    tick(slower(SIGNAL_EVERY_MS));
     out_result(hole_connect(&hole));
     tick(0);
     step_look(&hole);
@@ -80,10 +80,10 @@ static void connect_uninterested(void)
     pid_t sender = (pid_t)MUST(fork());
     if (sender == 0) {
         static const int signals[] = {SIGWINCH, SIGURG, SIGCONT, SIGUSR1, SIGUSR2};
-        sleep_ms(SETTLE_MS);
+        sleep_ms(slower(SETTLE_MS));
         for (size_t i = 0; i < COUNT(signals); i++)
             kill(parent, signals[i]);
-        sleep_ms(3 * SETTLE_MS);
+        sleep_ms(slower(3 * SETTLE_MS));
         _exit(0); /* SIGCHLD */
     }
     set_send_timeout(hole.fd, 800);
@@ -109,7 +109,7 @@ static void connect_nested(void)
 {
     interrupted = hole_make();
     handle(SIGALRM, on_signal_connect, 0);
-    tick(3 * SIGNAL_EVERY_MS);
+    tick(slower(3 * SIGNAL_EVERY_MS));
     long result = hole_connect(&interrupted);
     tick(0);
     out_result(result);
@@ -130,7 +130,7 @@ static void connect_jumped_out(void)
 
     handle(SIGALRM, on_signal_jump, 0);
     if (sigsetjmp(away, 1) == 0) {
-        tick(3 * SIGNAL_EVERY_MS);
+        tick(slower(3 * SIGNAL_EVERY_MS));
         hole_connect(&hole);
         out(" returned");
     }
@@ -154,7 +154,7 @@ static void connect_ended_by_signal(void)
             hole_connect(&hole);
             _exit(1);
         }
-        sleep_ms(SETTLE_MS);
+        sleep_ms(slower(SETTLE_MS));
         MUST(kill(pid, signals[i]));
         MUST(waitpid(pid, &status, 0));
         out(" status=%x", (unsigned)status);
@@ -214,7 +214,7 @@ static void connect_many(void)
         holes[i].fd = i + 1 < MANY ? open_stream() : last->fd;
         threads[i] = start(connect_thread, &holes[i]);
     }
-    sleep_ms(SETTLE_MS);
+    sleep_ms(slower(SETTLE_MS));
     MUST(listen(last->listener, 2 * MANY));
     MUST(accept(last->listener, NULL, NULL));
     for (size_t i = 0; i < MANY; i++)
@@ -282,14 +282,14 @@ static void end_meanwhile(void (*rest)(void))
     if (pid == 0) {
         for (int i = 0; i < 4; i++)
             start(connect_thread, &hole);
-        sleep_ms(SETTLE_MS);
+        sleep_ms(slower(SETTLE_MS));
         rest();
         _exit(1);
     }
     MUST(waitpid(pid, &status, 0));
     out(" status=%x", (unsigned)status);
     hole_open(&hole); /* and nobody is left over whose connection would come */
-    out(" came=%d", wait_for(hole.listener, POLLIN, 300));
+    out(" came=%d", wait_for(hole.listener, POLLIN, (int)slower(300)));
 }
 
 static void rest_exit(void)
@@ -324,10 +324,10 @@ static void thread_signalled(void)
     while (handled == 0)
         sleep_ms(10);
     out(" first=%d", (int)handled);
-    sleep_ms(SETTLE_MS);
+    sleep_ms(slower(SETTLE_MS));
     while (pthread_tryjoin_np(thread, NULL) != 0) {
         pthread_kill(thread, SIGUSR1);
-        sleep_ms(SIGNAL_EVERY_MS);
+        sleep_ms(slower(SIGNAL_EVERY_MS));
     }
     step_look(&hole);
 }
@@ -350,7 +350,7 @@ static void stopped(int sig, bool threads)
         _exit((int)-hole_connect(&hole));
     }
     for (int i = 0; i < 3; i++) {
-        sleep_ms(SETTLE_MS);
+        sleep_ms(slower(SETTLE_MS));
         MUST(kill(pid, sig));
         MUST(waitpid(pid, &status, WUNTRACED));
         out(" %s", WIFSTOPPED(status) ? "stopped" : "not stopped");

@@ -37,7 +37,7 @@ static void send_interrupted(int ends[2], int flags)
     const char *bytes = map_bytes(n);
 
     handle(SIGALRM, on_signal, flags);
-    tick(3 * SIGNAL_EVERY_MS);
+    tick(slower(3 * SIGNAL_EVERY_MS));
     out_amount(send_all(ends[0], bytes, n, 0), (long)n);
     while (send_all(ends[0], bytes, n, MSG_DONTWAIT) > 0)
         continue;
@@ -140,7 +140,7 @@ static void send_many(void)
         unix_pair(SOCK_STREAM, ends[i]);
         threads[i] = start(send_mebibyte, ends[i]);
     }
-    sleep_ms(SETTLE_MS);
+    sleep_ms(slower(SETTLE_MS));
     for (size_t i = 0; i < MANY; i++) {
         struct reader reader = {.fd = ends[i][1]};
 
@@ -152,7 +152,7 @@ static void send_many(void)
 
 static void *drain_late(void *argument)
 {
-    sleep_ms(2 * SETTLE_MS);
+    sleep_ms(slower(2 * SETTLE_MS));
     return reader_run(argument);
 }
 
@@ -170,7 +170,7 @@ static void send_stopped(void)
         _exit(send_all(ends[0], map_bytes(n), n, 0) == (long)n ? 0 : 1);
     }
     MUST(close(ends[0]));
-    sleep_ms(SETTLE_MS);
+    sleep_ms(slower(SETTLE_MS));
     MUST(kill(pid, SIGSTOP));
     MUST(waitpid(pid, &status, WUNTRACED));
     out(" %s", WIFSTOPPED(status) ? "stopped" : "not stopped");
@@ -215,7 +215,7 @@ static void send_fault_unix(void)
 
 static void *close_late(void *fd)
 {
-    sleep_ms(2 * SETTLE_MS);
+    sleep_ms(slower(2 * SETTLE_MS));
     close((int)(intptr_t)fd);
     return NULL;
 }
@@ -314,7 +314,7 @@ static void *read_late(void *fd)
 {
     char byte;
 
-    sleep_ms(2 * SETTLE_MS);
+    sleep_ms(slower(2 * SETTLE_MS));
     while (recv((int)(intptr_t)fd, &byte, 1, MSG_DONTWAIT) == 1)
         continue;
     return NULL;
@@ -337,7 +337,7 @@ static void datagram_waits(void)
     end_of(thread);
     fill(ends[0]);
     handle(SIGALRM, on_signal, 0);
-    tick(SIGNAL_EVERY_MS);
+    tick(slower(SIGNAL_EVERY_MS));
     out_result(send_all(ends[0], "z", 1, 0));
     tick(0);
 }

@@ -9,7 +9,13 @@
 #include <sys/time.h>
 #include <time.h>
 
-enum { ROW_SECONDS = 120, SIGNAL_EVERY_MS = 150, SETTLE_MS = 100 };
+enum { ROW_SECONDS = 120, SIGNAL_EVERY_MS = 150, SETTLE_MS = 100, EMULATED_SLOWER = 6 };
+
+/* An emulated machine takes longer for what is to have happened by then. */
+static long slower(long ms)
+{
+    return getenv("EMULATED") ? ms * EMULATED_SLOWER : ms;
+}
 
 /* A listener whose queue is full, and a blocking socket to connect to it. */
 struct hole {
@@ -53,7 +59,7 @@ static void hole_waits(const struct hole *hole)
     do {
         socklen_t len = sizeof info;
 
-        sleep_ms(SETTLE_MS);
+        sleep_ms(slower(SETTLE_MS));
         MUST(getsockopt(hole->fd, IPPROTO_TCP, TCP_INFO, &info, &len));
     } while (info.tcpi_state != TCP_SYN_SENT);
 }

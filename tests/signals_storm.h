@@ -58,9 +58,9 @@ static void storm(int flags, bool leader_blocks, bool leader_waits)
         MUST(sigprocmask(SIG_BLOCK, &usr1, NULL));
     pid_t sender = (pid_t)MUST(fork());
     if (sender == 0) {
-        for (int i = 0; i < SIGNALS; i++) {
+        for (long i = 0; i < SIGNALS / slower(1); i++) {
             kill(pid, SIGUSR1);
-            usleep(SIGNAL_PAUSE_US);
+            usleep((useconds_t)slower(SIGNAL_PAUSE_US));
         }
         _exit(0);
     }
@@ -74,14 +74,14 @@ static void storm(int flags, bool leader_blocks, bool leader_waits)
             if (result != -EINTR && result != -EINPROGRESS && result != -EALREADY)
                 strange = result;
         } else {
-            usleep(SIGNAL_PAUSE_US);
+            usleep((useconds_t)slower(SIGNAL_PAUSE_US));
         }
     }
     leaving = true;
     for (int i = 0; i < WAITERS; i++) {
         while (pthread_tryjoin_np(waiters[i].thread, NULL) != 0) {
             pthread_kill(waiters[i].thread, SIGUSR2);
-            usleep(SIGNAL_PAUSE_US);
+            usleep((useconds_t)slower(SIGNAL_PAUSE_US));
         }
         interrupted_sum += waiters[i].interrupted;
         strange = strange == 0 ? waiters[i].strange : strange;

@@ -1,7 +1,8 @@
 /* privilege - what root, or a kernel interface, could open (threats rows 21, 35, 36, 37, 45, 47)
  *
- * usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | network | threaded. Every
- * argument is chosen so that success does no harm: files that don't exist, interfaces that don't, the same value
+ * usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | truncate | network | threaded
+ *        privilege abi N    is Landlock's ABI at least N?
+ * Every argument is chosen so that success does no harm: files that don't exist, interfaces that don't, the same value
  * again. */
 #include "attack.h"
 
@@ -32,7 +33,7 @@ enum { NOBODY = 65534, TUN_INTERFACE = 0x400454ca /* TUNSETIFF */, GARBAGE_SHIFT
 /* Numbers that old headers lack; both machines have the same. */
 enum {
     CALL_OPEN_TREE = 428, CALL_MOVE_MOUNT = 429, CALL_FSOPEN = 430, CALL_FSPICK = 433, CALL_CLONE3 = 435,
-    CALL_MOUNT_SETATTR = 442, CALL_QUOTACTL_FD = 443,
+    CALL_MOUNT_SETATTR = 442, CALL_QUOTACTL_FD = 443, CALL_LANDLOCK_CREATE_RULESET = 444,
 };
 
 static void calls_about_mounts(void)
@@ -290,7 +291,6 @@ static void knobs(void)
 
     for (size_t i = 0; i < COUNT(paths); i++)
         open_for_writing(paths[i]);
-    forbidden("truncate core_pattern", truncate("/proc/sys/kernel/core_pattern", 0) < 0 ? -1 : 0);
     forbidden("read /dev/mem", open("/dev/mem", O_RDONLY));
     forbidden("read /proc/kcore", open("/proc/kcore", O_RDONLY));
     int dir = open("/proc/sys", O_RDONLY | O_DIRECTORY);
@@ -298,6 +298,12 @@ static void knobs(void)
     int null = open("/dev/null", O_RDWR);
     if (null < 0)
         broken("/dev/null can't be opened either: %s", strerror(errno));
+}
+
+/* A right of its own since Landlock's ABI 3. */
+static void truncates(void)
+{
+    forbidden("truncate core_pattern", truncate("/proc/sys/kernel/core_pattern", 0) < 0 ? -1 : 0);
 }
 
 /* One request over netlink: the error in its acknowledgement, as -1 and errno. */
@@ -431,12 +437,16 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } all[] = {{"calls", calls}, {"namespaces", namespaces}, {"capabilities", capabilities}, {"setid", setid},
-               {"filters", filters}, {"lent", lent}, {"knobs", knobs}, {"network", network}, {"threaded", threaded}};
+               {"filters", filters}, {"lent", lent}, {"knobs", knobs}, {"truncate", truncates},
+               {"network", network}, {"threaded", threaded}};
 
+    if (argc == 3 && strcmp(argv[1], "abi") == 0) /* has the kernel's Landlock this one? */
+        return syscall(CALL_LANDLOCK_CREATE_RULESET, NULL, 0, 1 /* VERSION */) < atol(argv[2]);
     for (size_t i = 0; argc == 2 && i < COUNT(all); i++)
         if (strcmp(argv[1], all[i].name) == 0) {
             all[i].run();
             return attack_done();
         }
-    broken("usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | network | threaded");
+    broken("usage: privilege calls | namespaces | capabilities | setid | filters | lent | knobs | truncate | network | "
+           "threaded");
 }
