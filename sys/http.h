@@ -227,7 +227,8 @@ static int http_split_host(struct slice text, struct slice *host, uint16_t *port
         if (host->len > 0 && host->p[host->len - 1] == '.')
             host->len--;
         for (size_t i = 0; i < host->len; i++)
-            if (!http_is_token_char((unsigned char)host->p[i]) || strchr("!#$%&'*+^`|~", host->p[i]) != NULL)
+            if (!http_is_token_char((unsigned char)host->p[i]) || strchr("!#$%&'*+^`|~", host->p[i]) != NULL ||
+                (host->p[i] == '.' && (i == 0 || host->p[i - 1] == '.' || i + 1 == host->len)))
                 return -EBADMSG;
     }
     *port = 0;
@@ -323,6 +324,8 @@ static int64_t http_parse_response(struct slice bytes, bool head, struct http_re
         if (http_word_is(name, "transfer-encoding") || http_word_is(name, "content-length") ||
             http_word_is(name, "connection"))
             unframed = http_take_field(&response->fields, name, value) < 0 || unframed;
+        if (http_word_is(name, "upgrade"))
+            response->fields.upgrades = http_word_is(value, "websocket");
     }
     if (result != 1)
         return result;

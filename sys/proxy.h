@@ -11,18 +11,26 @@
 
 /* ---- requests ---- */
 
+/* From now on all passes, both ways. */
+static void proxy_begin_tunnel(struct proxy_conn *c)
+{
+    c->whole = false;
+    c->request = REQUEST_TUNNEL;
+    c->response = RESPONSE_BODY;
+    c->up.body = c->down.body = HTTP_BODY_UNTIL_CLOSE;
+    c->up.relay.passes = c->down.relay.passes = RELAY_ALL;
+}
+
 /* The request goes on to its server. */
 static void proxy_send_request(struct proxy_conn *c)
 {
-    bool tunnel = c->protocol == PROXY_TLS;
-
-    c->whole = false;
-    c->request = tunnel ? REQUEST_TUNNEL : REQUEST_BODY;
-    c->response = tunnel ? RESPONSE_BODY : RESPONSE_HEAD;
-    if (tunnel) {
-        c->up.body = c->down.body = HTTP_BODY_UNTIL_CLOSE;
-        c->up.relay.passes = c->down.relay.passes = RELAY_ALL;
+    if (c->retried) { /* a server asks for a second ClientHello once */
+        proxy_begin_tunnel(c);
+        return;
     }
+    c->whole = false;
+    c->request = REQUEST_BODY;
+    c->response = RESPONSE_HEAD;
 }
 
 /* Is the server that is connected the one for this request? Else it is asked for. */
@@ -68,7 +76,7 @@ static void proxy_dialled(const struct proxy_message *message, int fd)
     if (!c->looks_up)
         free(c->wanted);
     c->wanted = NULL;
-    c->answered = false;
+    c->answered = c->retried = false;
     proxy_send_request(c);
 }
 
@@ -132,10 +140,15 @@ static void proxy_judge_hello(struct proxy_conn *c, const struct tls_hello *hell
     struct proxy_answer answer = {.what = PROXY_REFUSED};
 
     proxy.judge(c, &question, &answer);
-    if (answer.what == PROXY_REFUSED)
+    if (answer.what == PROXY_REFUSED) {
+        proxy_close_end(&c->server);
+        relay_drop(&c->down.relay);
         proxy_answer_alert(c, answer.alert);
-    else
-        proxy_dial(c, answer.what == PROXY_LOOKS_UP, question.host);
+        return;
+    }
+    c->up.relay.passes = hello->size;
+    c->up.body = HTTP_BODY_LENGTH;
+    proxy_dial(c, answer.what == PROXY_LOOKS_UP, question.host);
 }
 
 /* Look at what has come of a head or a ClientHello. Whether it was one, or never can be. */
@@ -144,7 +157,7 @@ static bool proxy_try_head(struct proxy_conn *c)
     struct slice held = relay_held(&c->up.relay);
     struct http_request request;
     struct tls_hello hello;
-    int64_t n = c->protocol == PROXY_TLS ? tls_parse_hello((const uint8_t *)held.p, held.len, &hello)
+    int64_t n = c->protocol == PROXY_TLS ? tls_parse_hello((const uint8_t *)held.p, held.len, c->retried, &hello)
                                          : http_parse_request(held, &request);
     size_t most = c->protocol == PROXY_TLS ? TLS_BYTES_MAX : HTTP_HEAD_MAX;
 
@@ -212,8 +225,8 @@ static void proxy_begin_response(struct proxy_conn *c, const struct http_respons
 {
     bool tunnel = r->status == 101;
 
-    if (tunnel && !c->upgrades) {
-        proxy_linger(c); /* nobody asked for it */
+    if (tunnel && !(c->upgrades && r->fields.upgrades)) {
+        proxy_linger(c); /* nobody asked for it, or it says nothing of a websocket */
         return;
     }
     c->answered = true;
@@ -225,11 +238,8 @@ static void proxy_begin_response(struct proxy_conn *c, const struct http_respons
         c->closes = c->closes || !http_persists(&r->fields) || r->body == HTTP_BODY_UNTIL_CLOSE;
     if (r->body == HTTP_BODY_UNTIL_CLOSE)
         c->down.relay.passes = RELAY_ALL;
-    if (tunnel) {
-        c->request = REQUEST_TUNNEL;
-        c->up.body = c->down.body = HTTP_BODY_UNTIL_CLOSE;
-        c->up.relay.passes = c->down.relay.passes = RELAY_ALL;
-    }
+    if (tunnel)
+        proxy_begin_tunnel(c);
 }
 
 /* The server ended the connection, or broke it, before it answered. */
@@ -266,6 +276,32 @@ static bool proxy_read_response(struct proxy_conn *c)
             return true;
         }
     }
+}
+
+/* Read how a server answers a ClientHello. Behind a second one, which is judged as the first was, and behind any other
+ * answer, all passes: from there on TLS is encrypted. Whether there was progress. */
+static bool proxy_read_server_hello(struct proxy_conn *c)
+{
+    while (c->request == REQUEST_SENT) {
+        struct slice held = relay_held(&c->down.relay);
+        int retry = tls_is_retry((const uint8_t *)held.p, held.len);
+
+        if (retry >= 0) {
+            proxy_begin_tunnel(c);
+            c->retried = retry;
+            if (c->retried)
+                c->request = REQUEST_HEAD;
+            return true;
+        }
+        ssize_t more = relay_fill(&c->down.relay, &c->server);
+        if (more == -EAGAIN)
+            return false;
+        if (more <= 0) {
+            proxy_lose_server(c, (int)-more);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Both have come to their end: the next request, or none. */
@@ -344,7 +380,7 @@ static bool proxy_step_down(struct proxy_conn *c, bool *goes_on)
 
     switch (c->response) {
     case RESPONSE_HEAD:
-        return proxy_read_response(c);
+        return c->protocol == PROXY_TLS ? proxy_read_server_hello(c) : proxy_read_response(c);
     case RESPONSE_INTERIM:
     case RESPONSE_BODY:
         result = proxy_flow(&c->down, &c->server, &c->client);

@@ -50,6 +50,7 @@ struct proxy_conn {
     bool queued;   /* in proxy.queue */
     bool answered; /* has a response come from this server? */
     bool whole;    /* the last request passed to its end: nothing of it is still to come */
+    bool retried;  /* this server has asked for a second ClientHello */
     bool looks_up; /* what is dialled is an address of `wanted`, not the original destination */
     char *named;   /* the name that the server was dialled by, owned; NULL: it is the original destination */
     char *wanted;  /* the name that it is being dialled by, owned */

@@ -5,7 +5,11 @@
 #include "base.h"
 #include "dns.h"
 
+enum tls_content { TLS_CHANGE_CIPHER_SPEC = 20, TLS_ALERT = 21, TLS_HANDSHAKE = 22, TLS_APPLICATION_DATA = 23 };
+
 enum {
+    TLS_RECORD_HEADER = 5,
+    TLS_MESSAGE_HEADER = 4,
     TLS_HELLO_MAX = 16384,   /* the message; with the headers of its records: */
     TLS_BYTES_MAX = 20480,   /* a caller's buffer: what takes more is refused */
     TLS_RECORD_MAX = 16384,
@@ -24,6 +28,7 @@ struct tls_hello {
     char name[TLS_NAME_MAX + 1]; /* of the server, a host name in any case; empty: none is given */
     size_t name_len;
     bool ech;                    /* the true name is hidden: this is the outer one (draft-ietf-tls-esni) */
+    size_t size;                 /* bytes of its records, and of those before it */
 };
 
 static uint16_t tls_read_u16(struct cursor *c)
@@ -100,26 +105,37 @@ static int tls_read_hello(struct cursor c, struct tls_hello *hello)
     return bad || extensions.bad ? -EBADMSG : 0;
 }
 
-/* Read what a client sends first, from one record or several. 1; 0: more is needed; -EBADMSG: no ClientHello, or one of
- * more than TLS_HELLO_MAX. */
-static int tls_parse_hello(const uint8_t *bytes, size_t len, struct tls_hello *hello)
+/* Where the first record of a second ClientHello begins: a ChangeCipherSpec may come before it, and early data, which
+ * the server doesn't read (RFC 8446, 4.2.10 and D.4). That may be beyond the bytes. */
+static size_t tls_find_second(const uint8_t *bytes, size_t len)
 {
-    enum { HANDSHAKE = 22, CLIENT_HELLO = 1, RECORD_HEADER = 5, MESSAGE_HEADER = 4 };
-    static uint8_t message[MESSAGE_HEADER + TLS_HELLO_MAX]; /* the records' content, put together */
-    size_t used = 0, whole = MESSAGE_HEADER;
+    size_t at = 0;
+
+    while (at < len && (bytes[at] == TLS_CHANGE_CIPHER_SPEC || bytes[at] == TLS_APPLICATION_DATA))
+        at += len - at < TLS_RECORD_HEADER ? len : TLS_RECORD_HEADER + (size_t)(bytes[at + 3] << 8 | bytes[at + 4]);
+    return at;
+}
+
+/* Read what a client sends first, or (second) when it was asked for another, from one record or several. 1; 0: more is
+ * needed; -EBADMSG: no ClientHello, or one of more than TLS_HELLO_MAX. */
+static int tls_parse_hello(const uint8_t *bytes, size_t len, bool second, struct tls_hello *hello)
+{
+    enum { CLIENT_HELLO = 1 };
+    static uint8_t message[TLS_MESSAGE_HEADER + TLS_HELLO_MAX]; /* the records' content, put together */
+    size_t used = 0, whole = TLS_MESSAGE_HEADER, at = second ? tls_find_second(bytes, len) : 0;
 
     *hello = (struct tls_hello){.name_len = 0};
-    for (size_t at = 0; used < whole;) {
-        size_t left = len - at;
+    while (used < whole) {
+        size_t left = len > at ? len - at : 0;
 
-        if ((left > 0 && bytes[at] != HANDSHAKE) || (left > 1 && bytes[at + 1] != 3))
+        if ((left > 0 && bytes[at] != TLS_HANDSHAKE) || (left > 1 && bytes[at + 1] != 3))
             return -EBADMSG;
-        if (left < RECORD_HEADER)
+        if (left < TLS_RECORD_HEADER)
             return 0;
         size_t record = (size_t)(bytes[at + 3] << 8 | bytes[at + 4]);
         if (record == 0 || record > TLS_RECORD_MAX)
             return -EBADMSG;
-        at += RECORD_HEADER;
+        at += TLS_RECORD_HEADER;
         size_t here = record < len - at ? record : len - at;
         if (used + here > sizeof message)
             return -EBADMSG;
@@ -128,8 +144,8 @@ static int tls_parse_hello(const uint8_t *bytes, size_t len, struct tls_hello *h
         at += here;
         if (used >= 1 && message[0] != CLIENT_HELLO)
             return -EBADMSG;
-        if (used >= MESSAGE_HEADER)
-            whole = MESSAGE_HEADER + ((size_t)message[1] << 16 | (size_t)message[2] << 8 | message[3]);
+        if (used >= TLS_MESSAGE_HEADER)
+            whole = TLS_MESSAGE_HEADER + ((size_t)message[1] << 16 | (size_t)message[2] << 8 | message[3]);
         if (whole > sizeof message)
             return -EBADMSG;
         if (here < record)
@@ -137,8 +153,27 @@ static int tls_parse_hello(const uint8_t *bytes, size_t len, struct tls_hello *h
     }
     if (used != whole) /* nothing may follow it in its record */
         return -EBADMSG;
-    int result = tls_read_hello((struct cursor){.p = message + MESSAGE_HEADER, .len = whole - MESSAGE_HEADER}, hello);
+    hello->size = at;
+    struct cursor body = {.p = message + TLS_MESSAGE_HEADER, .len = whole - TLS_MESSAGE_HEADER};
+    int result = tls_read_hello(body, hello);
     return result < 0 ? result : 1;
+}
+
+/* Is what a server sends first a HelloRetryRequest (RFC 8446, 4.1.3), which has the client send another ClientHello?
+ * 1 or 0; -EAGAIN: more is needed. */
+static int tls_is_retry(const uint8_t *bytes, size_t len)
+{
+    enum { SERVER_HELLO = 2, RANDOM_AT = TLS_RECORD_HEADER + TLS_MESSAGE_HEADER + 2 };
+    static const uint8_t random[32] = {
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+        0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    };
+
+    if (len > 0 && bytes[0] != TLS_HANDSHAKE)
+        return 0;
+    if (len < RANDOM_AT + sizeof random)
+        return -EAGAIN;
+    return bytes[TLS_RECORD_HEADER] == SERVER_HELLO && memcmp(bytes + RANDOM_AT, random, sizeof random) == 0;
 }
 
 /* A fatal alert as it goes out. */

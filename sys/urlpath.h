@@ -4,6 +4,8 @@
 
 #include "base.h"
 
+enum { URLPATH_MAX = 16640 }; /* of one segment: a longer one is refused */
+
 static int urlpath_hex(char c)
 {
     if (c >= '0' && c <= '9')
@@ -38,16 +40,53 @@ static int urlpath_take(struct slice *text, bool *escaped)
     return byte == 0 ? -EBADMSG : byte;
 }
 
-/* Does the segment, decoded, hide . or .. behind an escaped slash, a backslash or parameters (..;x)? Some servers would
- * find them. */
+/* Append a byte to what is being decoded until nothing in it is escaped: some servers decode twice, and some take UTF-8's
+ * overlong forms (RFC 3629, 10) for the character. The new length. */
+static size_t urlpath_append(unsigned char *to, size_t len, unsigned char byte)
+{
+    to[len++] = byte;
+    for (;;) {
+        const unsigned char *end = to + len;
+
+        if (len >= 3 && end[-3] == '%' && urlpath_hex((char)end[-2]) >= 0 && urlpath_hex((char)end[-1]) >= 0) {
+            to[len - 3] = (unsigned char)(urlpath_hex((char)end[-2]) << 4 | urlpath_hex((char)end[-1]));
+            len -= 2;
+        } else if (len >= 2 && (end[-2] & 0xfe) == 0xc0 && (end[-1] & 0xc0) == 0x80) {
+            to[len - 2] = (unsigned char)((end[-2] & 1) << 6 | (end[-1] & 0x3f));
+            len--;
+        } else if (len >= 3 && end[-3] == 0xe0 && (end[-2] & 0xfe) == 0x80 && (end[-1] & 0xc0) == 0x80) {
+            to[len - 3] = (unsigned char)((end[-2] & 1) << 6 | (end[-1] & 0x3f));
+            len -= 2;
+        } else {
+            return len;
+        }
+    }
+}
+
+/* Decode all of a text in normal form. The length in to, which has room for as much as there is. */
+static size_t urlpath_decode(struct slice text, unsigned char *to)
+{
+    size_t len = 0;
+    bool escaped;
+
+    while (text.len > 0)
+        len = urlpath_append(to, len, (unsigned char)urlpath_take(&text, &escaped));
+    return len;
+}
+
+/* Does the segment, decoded, hide a NUL, or . or .. behind an escaped slash, a backslash or parameters (..;x)? Some
+ * servers would find them. */
 static bool urlpath_hides_dots(struct slice segment)
 {
+    static unsigned char text[URLPATH_MAX];
+    size_t n = segment.len <= sizeof text ? urlpath_decode(segment, text) : 0;
     size_t len = 0; /* of the piece, up to a slash of any kind, without parameters */
     bool dots = true, parameters = false;
 
-    while (segment.len > 0) {
-        bool escaped;
-        int byte = urlpath_take(&segment, &escaped);
+    if (n == 0 || memchr(text, 0, n) != NULL)
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char byte = text[i];
 
         if (byte == '/' || byte == '\\') {
             if (dots && (len == 1 || len == 2))
@@ -64,10 +103,13 @@ static bool urlpath_hides_dots(struct slice segment)
     return dots && (len == 1 || len == 2);
 }
 
-/* Is there an escaped slash or backslash in a piece of the normal form? */
-static bool urlpath_hides_slash(struct slice text)
+/* Is there an escaped slash or backslash in a segment? */
+static bool urlpath_hides_slash(struct slice segment)
 {
-    return memmem(text.p, text.len, "%2F", 3) != NULL || memmem(text.p, text.len, "%5C", 3) != NULL;
+    static unsigned char text[URLPATH_MAX];
+    size_t n = segment.len <= sizeof text ? urlpath_decode(segment, text) : 0;
+
+    return segment.len > sizeof text || memchr(text, '/', n) != NULL || memchr(text, '\\', n) != NULL;
 }
 
 /* A segment ends at to[len): /, /. and /.. go. The path's new length; -EBADMSG: what a server could read otherwise, as
@@ -84,11 +126,11 @@ static int64_t urlpath_end_segment(char *to, size_t len, bool last)
     if (slice_is(segment, "."))
         return (int64_t)begin;
     if (slice_is(segment, "..")) {
-        size_t end = begin;
+        size_t end = begin - 1;
         while (begin > 1 && to[begin - 2] != '/')
             begin--;
         begin -= begin > 1;
-        return urlpath_hides_slash((struct slice){to + begin, end - begin}) ? -EBADMSG : (int64_t)begin;
+        return urlpath_hides_slash((struct slice){to + begin, end > begin ? end - begin : 0}) ? -EBADMSG : (int64_t)begin;
     }
     if ((memchr(segment.p, '%', segment.len) || memchr(segment.p, ';', segment.len)) &&
         urlpath_hides_dots(segment))
@@ -131,23 +173,23 @@ static int64_t urlpath_normalize(struct slice text, char *to, size_t room)
     return urlpath_end_segment(to, (size_t)len, true);
 }
 
-/* The loosest reading of a path in normal form: all is decoded, \ is /, parameters (;x) go, and so does white space at
- * the end. What any server may take for the same path is the same here. A pattern keeps what stands for anything. The
- * length in to, which has room for as much as there is. */
+/* The loosest reading of a path in normal form: all is decoded, as often as it can be, \ is /, capitals are small,
+ * parameters (;x) go, and so do white space and dots at the end. What any server may take for the same path is the same
+ * here. A pattern keeps what stands for anything. The length in to, which has room for as much as there is. */
 static size_t urlpath_loosen(struct slice text, bool pattern, char *to)
 {
-    bool parameters = false, escaped;
-    size_t len = 0;
+    size_t n = urlpath_decode(text, (unsigned char *)to), len = 0;
+    bool parameters = false;
 
-    while (text.len > 0) {
-        int byte = urlpath_take(&text, &escaped);
-        bool slash = byte == '/' || byte == '\\', again = slash && len > 0 && to[len - 1] == '/';
+    for (size_t i = 0; i < n; i++) {
+        char c = to[i];
+        bool slash = c == '/' || c == '\\', again = slash && len > 0 && to[len - 1] == '/';
 
-        parameters = !slash && (parameters || byte == ';');
-        if (!again && (!parameters || (pattern && byte == '*' && !escaped)))
-            to[len++] = slash ? '/' : (char)byte;
+        parameters = !slash && (parameters || c == ';');
+        if (!again && (!parameters || (pattern && c == '*')))
+            to[len++] = slash ? '/' : c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
     }
-    while (len > 1 && strchr(" \t\r\n\v\f\x85\xa0", to[len - 1]) != NULL) /* as Latin-1 has it */
+    while (len > 1 && strchr(" .\t\r\n\v\f\x85\xa0", to[len - 1]) != NULL) /* as Latin-1 has it */
         len--;
     return len;
 }

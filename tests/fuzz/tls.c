@@ -15,7 +15,7 @@ static int parse(const uint8_t *data, size_t n, struct tls_hello *hello)
     uint8_t *copy = malloc(n ? n : 1); /* its own bounds */
 
     memcpy(copy, data, n);
-    int result = tls_parse_hello(copy, n, hello);
+    int result = tls_parse_hello(copy, n, false, hello);
     free(copy);
     return result;
 }
@@ -33,6 +33,7 @@ static void fuzz_message(const uint8_t *data, size_t size)
     }
     if (result != 1)
         return;
+    assert(whole.size <= size && parse(data, whole.size, &part) == 1);
     struct slice name = {whole.name, whole.name_len};
     assert(strlen(whole.name) == whole.name_len && (name.len == 0 || dns_name_valid(name)));
 }

@@ -104,7 +104,10 @@ static const char *const malformed[] = {
     "GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "GET / HTTP/1.1\r\nHost: a:80:80\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", "GET / HTTP/1.1\r\nHost: [a]\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: [10.0.0.1]\r\n\r\n", "GET / HTTP/1.1\r\nHost: [::1]80\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: .\r\n\r\n", "GET / HTTP/1.1\r\nHost: a%2eb\r\n\r\n", "GET / HTTP/1.1\r\nHost: *\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: .\r\n\r\n", "GET / HTTP/1.1\r\nHost: a..\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a..b\r\n\r\n", "GET / HTTP/1.1\r\nHost: .a\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: b\xc3\xbc.a\r\n\r\n", "GET / HTTP/1.1\r\nHost: [::1%25lo]\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a%2eb\r\n\r\n", "GET / HTTP/1.1\r\nHost: *\r\n\r\n",
     /* upgrades */
     GET "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n",
     GET "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", GET "Upgrade: h2c\r\n\r\n", GET "HTTP2-Settings: AAA\r\n\r\n",

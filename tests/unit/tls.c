@@ -61,11 +61,11 @@ static int parse(size_t step, struct tls_hello *out)
         memcpy(bytes + len + 5, hello + at, n);
         len += n + 5;
     }
-    int whole = tls_parse_hello(unit_flush(bytes, len), len, out);
+    int whole = tls_parse_hello(unit_flush(bytes, len), len, false, out);
     for (size_t i = 0; whole == 1 && i < len && len < 2000; i++) {
         struct tls_hello part;
 
-        if (tls_parse_hello(unit_flush(bytes, i), i, &part) != 0)
+        if (tls_parse_hello(unit_flush(bytes, i), i, false, &part) != 0)
             return -EDOM;
     }
     return whole;
@@ -134,7 +134,7 @@ static void test_malformed(void)
     struct tls_hello got;
 
     for (size_t i = 0; i < ARRAY_LEN(firsts); i++)
-        EXPECT(tls_parse_hello(unit_flush(firsts[i], lens[i]), lens[i], &got) == -EBADMSG);
+        EXPECT(tls_parse_hello(unit_flush(firsts[i], lens[i]), lens[i], false, &got) == -EBADMSG);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         message_begin();
         put_name(names[i].name, names[i].len);
@@ -176,11 +176,55 @@ static void test_alert(void)
     EXPECT(memcmp(alert, "\x15\3\3\0\2\2\x70", sizeof alert) == 0);
 }
 
+/* Behind a HelloRetryRequest: other records may come first. */
+static void test_second(void)
+{
+    static const char *const before[] = {"", "\x14\3\3\0\1\1", "\x14\3\3\0\1\1\x17\3\3\0\3abc\x17\3\3\0\1x"};
+    static const size_t lens[] = {0, 6, 6 + 8 + 6};
+    static uint8_t bytes[1000];
+    struct tls_hello got;
+
+    message_begin();
+    put_name("a.example", 9);
+    message_end();
+    for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+        size_t len = lens[i] + 5 + hello_len;
+
+        memcpy(bytes, before[i], lens[i]);
+        memcpy(bytes + lens[i], (uint8_t[]){22, 3, 3, (uint8_t)(hello_len >> 8), (uint8_t)hello_len}, 5);
+        memcpy(bytes + lens[i] + 5, hello, hello_len);
+        memcpy(bytes + len, "more", 4);
+        for (size_t n = 0; n < len; n++)
+            EXPECT(tls_parse_hello(unit_flush(bytes, n), n, true, &got) == 0);
+        EXPECT(tls_parse_hello(unit_flush(bytes, len + 4), len + 4, true, &got) == 1 && got.size == len);
+        EXPECT(strcmp(got.name, "a.example") == 0);
+        EXPECT(tls_parse_hello(unit_flush(bytes, len), len, false, &got) == (i == 0 ? 1 : -EBADMSG));
+    }
+    EXPECT(tls_parse_hello(unit_flush("\x15\3\3\0\2\1\0", 7), 7, true, &got) == -EBADMSG);
+}
+
+/* SHA-256 of "HelloRetryRequest" in the place of the random bytes is what makes one (RFC 8446, 4.1.3). */
+static void test_retry(void)
+{
+    uint8_t bytes[43] = {22, 3, 3, 0, 88, 2, 0, 0, 84, 3, 3, 0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe,
+                         0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07,
+                         0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
+
+    for (size_t n = 0; n < sizeof bytes; n++)
+        EXPECT(tls_is_retry(unit_flush(bytes, n), n) == -EAGAIN);
+    EXPECT(tls_is_retry(unit_flush(bytes, sizeof bytes), sizeof bytes) == 1);
+    bytes[42]++;
+    EXPECT(tls_is_retry(unit_flush(bytes, sizeof bytes), sizeof bytes) == 0);
+    EXPECT(tls_is_retry(unit_flush("\x15", 1), 1) == 0 && tls_is_retry(unit_flush("HTTP", 4), 4) == 0);
+}
+
 int main(void)
 {
     test_names();
     test_large();
     test_malformed();
+    test_second();
+    test_retry();
     test_alert();
     return unit_done();
 }
