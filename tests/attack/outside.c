@@ -493,23 +493,19 @@ static bool write_file(const char *dir_of, const char *name, const char *text)
 
 static char starving[80]; /* the cgroup of those who find no memory */
 
-/* Let a process find no memory any more (memory.limit_in_bytes and memory.max of cgroups(7)). */
+/* Let a process find no memory any more (memory.limit_in_bytes of cgroups(7), version 1). Under version 2 who needs
+ * nothing new, as a supervisor that serves, lives on. */
 static void starve(pid_t pid)
 {
-    static const struct {
-        const char *parent, *limit;
-    } kinds[] = {{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}};
+    static const char parent[] = "/sys/fs/cgroup/memory";
     char number[16];
 
     snprintf(number, sizeof number, "%d", pid);
-    for (size_t i = 0; i < COUNT(kinds); i++) {
-        write_file(kinds[i].parent, "cgroup.subtree_control", "+memory");
-        snprintf(starving, sizeof starving, "%s/sandlock-attack-%d", kinds[i].parent, getpid());
-        if (mkdir(starving, 0755) == 0 && write_file(starving, kinds[i].limit, "0") &&
-            write_file(starving, "cgroup.procs", number))
-            return;
-        rmdir(starving);
-    }
+    snprintf(starving, sizeof starving, "%s/sandlock-attack-%d", parent, getpid());
+    if (mkdir(starving, 0755) == 0 && write_file(starving, "memory.limit_in_bytes", "0") &&
+        write_file(starving, "cgroup.procs", number))
+        return;
+    rmdir(starving);
     fputs("there is no memory cgroup\n", stderr);
     kill(-pid, SIGKILL);
     dir_remove();

@@ -4,8 +4,8 @@
 # MACHINE is x86_64 or aarch64, KERNEL the beginning of a Debian cloud kernel's version (5.10, 6.1, 6.12, 7). The guest
 # is the kernel and an initramfs of BusyBox and what ./build.sh vm-test left in build/vm/MACHINE. It has a loopback
 # interface and nothing else: what lacks something there skips itself and says what. Its init sets EMULATED, so that
-# tests take more time for a step, fewer of what they have many of, and no race that has to be won. Kernels come as packages, by an apt
-# configuration of our own, into $SANDLOCK_VM_CACHE; delete it to get newer ones.
+# tests take more time for a step, fewer of what they have many of, and no race that has to be won. Kernels come as
+# packages, by an apt configuration of our own, into $SANDLOCK_VM_CACHE; delete it to get newer ones.
 #
 # FILES names the tests to run instead of all, USERS who runs them (root nobody). build/vm/MACHINE/KERNEL.log is all
 # that the guest said. A line that its init says at the end decides, not QEMU's exit status: 0 for a crashed kernel.
