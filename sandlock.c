@@ -1463,7 +1463,7 @@ static struct outcome call_run(struct request *r)
     if (live.order > 0)
         live_find_scopes_of(r->tid);
     struct outcome outcome = call_dispatch(r);
-    unix_target_let_go(&unix_target);
+    unix_target_let_go(&unix_target, &unix_own);
     return outcome;
 }
 
@@ -1519,7 +1519,7 @@ static void reply(struct request *r, struct outcome outcome)
     if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
         (r->call == CALL_CONNECT || (r->call == CALL_LISTEN && !settings.port_remap)) &&
         r->address.any.sa_family != AF_UNSPEC)
-        pintable_drop(&made_sockets, r->pin); /* a pin would delay its FIN, and keep its port */
+        pintable_drop(&made_sockets, &here.closer, r->pin); /* a pin would delay its FIN, and keep its port */
     release(r->pin, r->kind); /* before the answer: what the caller closes next shall be closed */
     r->pin = -1;
     if (r->broken_pipe && here.killable)
@@ -2323,7 +2323,7 @@ static int serve(void)
             status = EXIT_OURS; /* can't be: the command is our child */
         ask_send();
         if (made_sockets.n + remap.n_kept > 0 && clock_ms() >= next_sweep) {
-            pintable_sweep(&made_sockets, here.closer.pid);
+            pintable_sweep(&made_sockets, &here.closer);
             remap_sweep(&remap);
             next_sweep = clock_ms() + SWEEP_MS;
         }

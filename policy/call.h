@@ -142,8 +142,10 @@ static void release(int fd, struct socket_kind kind)
     if (fd < 0)
         return;
     bool known = kind.domain > 0 || pin_kind(fd, &kind) == 0;
-    if (!known || (socket_is(kind, IPPROTO_TCP) && pin_lingers(fd)))
+    if (!known)
         closer_close(&here.closer, fd);
+    else if (socket_is(kind, IPPROTO_TCP) || kind.domain == AF_UNIX)
+        closer_release(&here.closer, fd, kind.domain == AF_UNIX);
     else
         close(fd);
 }

@@ -5,10 +5,12 @@
 #include "kernel.h"
 #include "limits.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 /* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close. */
@@ -17,12 +19,19 @@ struct closer {
     pid_t pid;          /* 0: not started */
 };
 
+/* A signal has ended what the helper waited for. */
+static void closer_hurry(int sig)
+{
+    (void)sig;
+}
+
 /* The helper's life. */
 static void closer_run(int requests, pid_t parent)
 {
     int fd;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGURG, closer_hurry);
     while (getppid() == parent && read(requests, &fd, sizeof fd) == sizeof fd)
         close(fd);
     _exit(0);
@@ -55,19 +64,41 @@ static int closer_start(struct closer *closer)
     return 0;
 }
 
-/* Close a descriptor without waiting for it. Where no helper can be had, or it has more than enough to wait for, the
- * socket is told not to linger: the kernel sends the rest without anybody waiting. */
+/* Close a descriptor without waiting for it. Where the helper has more than enough to wait for, it is told not to: the
+ * kernel sends the rest without anybody waiting. */
 static void closer_close(struct closer *closer, int fd)
 {
-    static const struct linger off = {0, 0};
     int waiting = 0;
 
-    if (closer_start(closer) == 0)
-        if (ioctl(closer->pipe, FIONREAD, &waiting) == 0 && waiting < CLOSER_WAITING_MAX * (int)sizeof fd &&
-            write(closer->pipe, &fd, sizeof fd) == sizeof fd)
+    if (closer_start(closer) == 0) {
+        if (ioctl(closer->pipe, FIONREAD, &waiting) == 0 && waiting >= CLOSER_WAITING_MAX * (int)sizeof fd)
+            kill(closer->pid, SIGURG);
+        if (write(closer->pipe, &fd, sizeof fd) == sizeof fd)
             return;
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+    }
     close(fd);
+}
+
+/* Could closing this socket wait, if ours is the last reference: for the network (socket(7), SO_LINGER), or since a
+ * unix socket's queue holds descriptors of such? */
+static bool closer_would_wait(int fd, bool local)
+{
+    struct linger linger = {0, 0};
+    socklen_t len = sizeof linger;
+    struct pollfd queue = {.fd = fd, .events = POLLIN};
+
+    if (local)
+        return poll(&queue, 1, 0) == 1 && (queue.revents & POLLIN);
+    return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff && linger.l_linger > 0;
+}
+
+/* Close a socket, without waiting. local: it is a unix socket. */
+static void closer_release(struct closer *closer, int fd, bool local)
+{
+    if (closer_would_wait(fd, local))
+        closer_close(closer, fd);
+    else
+        close(fd);
 }
 
 /* End the helper; what it still has to close is closed with us. */

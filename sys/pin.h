@@ -182,13 +182,4 @@ static int pin_take_same(struct pin_cache *cache, struct closer *closer, pid_t p
     return -EBADF;
 }
 
-/* Could closing this pin, if it is the last reference, wait for the network (socket(7), SO_LINGER)? */
-static bool pin_lingers(int pin)
-{
-    struct linger linger = {0, 0};
-    socklen_t len = sizeof linger;
-
-    return getsockopt(pin, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff && linger.l_linger > 0;
-}
-
 #endif

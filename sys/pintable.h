@@ -2,6 +2,7 @@
 #ifndef PINTABLE_H
 #define PINTABLE_H
 
+#include "closer.h"
 #include "holder.h"
 #include "kernel.h"
 #include "limits.h"
@@ -39,20 +40,20 @@ static int pintable_add(struct pintable *table, int fd)
     return 0;
 }
 
-static void pintable_remove(struct pintable *table, struct pintable_entry *entry)
+static void pintable_remove(struct pintable *table, struct closer *closer, struct pintable_entry *entry)
 {
-    close(entry->fd);
+    closer_release(closer, entry->fd, sys_socket_option(entry->fd, SOL_SOCKET, SO_DOMAIN) == AF_UNIX);
     *entry = table->entries[--table->n];
 }
 
 /* Stop holding the socket that `pin` is a descriptor of: the child has it alone from now on. */
-static void pintable_drop(struct pintable *table, int pin)
+static void pintable_drop(struct pintable *table, struct closer *closer, int pin)
 {
     struct stat status;
     struct pintable_entry *entry = fstat(pin, &status) < 0 ? NULL : pintable_find(table, status.st_ino);
 
     if (entry != NULL)
-        pintable_remove(table, entry);
+        pintable_remove(table, closer, entry);
 }
 
 /* Pin a thread's descriptor, if it is a socket of the table: our own, to be closed. -EBADF, -ENOTSOCK; -EACCES: a
@@ -80,17 +81,17 @@ static bool pintable_mark(pid_t pid, int fd, uint64_t inode, void *table)
     return false;
 }
 
-/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; `except` (0: none)
- * shares our own descriptors. What is on its way from one process to another is let go, too. */
-static void pintable_sweep(struct pintable *table, pid_t except)
+/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; the closer shares our
+ * own descriptors. What is on its way from one process to another is let go, too. */
+static void pintable_sweep(struct pintable *table, struct closer *closer)
 {
     for (size_t i = 0; i < table->n; i++)
         table->entries[i].seen = false;
-    if (holder_each(except, pintable_mark, table) < 0)
+    if (holder_each(closer->pid, pintable_mark, table) < 0)
         return;
     for (size_t i = table->n; i-- > 0;)
         if (!table->entries[i].seen)
-            pintable_remove(table, &table->entries[i]);
+            pintable_remove(table, closer, &table->entries[i]);
 }
 
 #endif

@@ -146,10 +146,7 @@ static uint16_t remap_asked(const struct remap *remap, int protocol, struct ip_a
 /* Close a held descriptor. */
 static void remap_release(struct remap *remap, int fd)
 {
-    if (pin_lingers(fd))
-        closer_close(remap->closer, fd);
-    else
-        close(fd);
+    closer_release(remap->closer, fd, false);
 }
 
 /* Does the kernel still know the socket? It isn't asked about all of them, which takes long where there are many: one

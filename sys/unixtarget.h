@@ -118,10 +118,10 @@ static void unix_target_hold(struct unix_target *target, struct unix_own *own, c
 }
 
 /* What is held of a target is given up. */
-static void unix_target_let_go(struct unix_target *target)
+static void unix_target_let_go(struct unix_target *target, struct unix_own *own)
 {
     if (target->held >= 0)
-        close(target->held);
+        closer_release(own->closer, target->held, true);
     target->held = -1;
 }
 
@@ -203,7 +203,7 @@ static int unix_target_find(struct unix_target *target, struct unix_own *own, pi
 
     if (own->free_at != 0 && clock_us() < own->free_at)
         return -EAGAIN;
-    unix_target_let_go(target);
+    unix_target_let_go(target, own);
     if (target->file >= 0)
         close(target->file);
     target->file = -1;

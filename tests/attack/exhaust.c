@@ -276,6 +276,50 @@ static void lingering_close(void)
     waitpid(pid, NULL, 0);
 }
 
+static void *send_message(void *socket)
+{
+    static char bytes[4096];
+    struct iovec payload = {bytes, sizeof bytes};
+    struct msghdr m = {.msg_iov = &payload, .msg_iovlen = 1};
+
+    while (syscall(__NR_sendmsg, *(int *)socket, &m, MSG_NOSIGNAL) > 0)
+        ;
+    return NULL;
+}
+
+/* A unix socket is closed while it sends, and in its own queue lies a descriptor: the last one of a stream that nobody
+ * reads, and that lingers. Who closes the unix socket last closes that, too. */
+static void queued_close(void)
+{
+    static char bytes[1 << 16];
+    struct sockaddr_in to = at4(PERMITTED, DEAF_PORT);
+    struct linger linger = {1, 30};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct iovec payload = {bytes, 1};
+    struct msghdr m = {.msg_iov = &payload, .msg_iovlen = 1, .msg_control = &control,
+                       .msg_controllen = sizeof control.room};
+    int s = socket(AF_INET, SOCK_STREAM, 0), pair[2];
+    pthread_t sender;
+
+    setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    if (connect(s, (struct sockaddr *)&to, sizeof to) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+        broken("no sockets: %s", strerror(errno));
+    while (send(s, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        ;
+    memcpy(CMSG_DATA(&control.header), &s, sizeof s);
+    if (sendmsg(pair[0], &m, 0) != 1 || pthread_create(&sender, NULL, send_message, &pair[1]) != 0)
+        broken("cannot send a descriptor: %s", strerror(errno));
+    usleep(300000);
+    close(s);
+    close(pair[1]);
+    close(pair[0]);
+    usleep(100000);
+    others_go_on("a closed queue with a descriptor");
+}
+
 /* A caller that is stopped while its call is pending. */
 static void stopped_caller(void)
 {
@@ -291,7 +335,8 @@ static void stopped_caller(void)
 
 static void stall(void)
 {
-    lingering_close(); /* first: the deaf one still takes a connection */
+    queued_close(); /* first: the deaf one still takes two connections */
+    lingering_close();
     full_datagram_queue();
     stopped_caller();
 }

@@ -459,7 +459,7 @@ static int fuzz_lowest_free(void)
     if (unix_target.file >= 0)
         close(unix_target.file);
     unix_target.file = -1;
-    unix_target_let_go(&unix_target);
+    unix_target_let_go(&unix_target, &unix_own);
     fd = dup(fuzz_closing[0]);
     close(fd);
     return fd;
