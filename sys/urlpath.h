@@ -40,8 +40,8 @@ static int urlpath_take(struct slice *text, bool *escaped)
     return byte == 0 ? -EBADMSG : byte;
 }
 
-/* Append a byte to what is being decoded until nothing in it is escaped: some servers decode twice, and some take UTF-8's
- * overlong forms (RFC 3629, 10) for the character. The new length. */
+/* Append a byte to what is being decoded until nothing in it is escaped: some servers decode twice, and some take
+ * overlong forms of UTF-8 (RFC 3629, 10) for the character. The new length. */
 static size_t urlpath_append(unsigned char *to, size_t len, unsigned char byte)
 {
     to[len++] = byte;
@@ -126,11 +126,12 @@ static int64_t urlpath_end_segment(char *to, size_t len, bool last)
     if (slice_is(segment, "."))
         return (int64_t)begin;
     if (slice_is(segment, "..")) {
-        size_t end = begin - 1;
-        while (begin > 1 && to[begin - 2] != '/')
+        if (begin == 1)
+            return 1;
+        size_t end = --begin;
+        while (to[begin - 1] != '/')
             begin--;
-        begin -= begin > 1;
-        return urlpath_hides_slash((struct slice){to + begin, end > begin ? end - begin : 0}) ? -EBADMSG : (int64_t)begin;
+        return urlpath_hides_slash((struct slice){to + begin, end - begin}) ? -EBADMSG : (int64_t)begin;
     }
     if ((memchr(segment.p, '%', segment.len) || memchr(segment.p, ';', segment.len)) &&
         urlpath_hides_dots(segment))

@@ -1,6 +1,7 @@
 /* unit test of sys/http.h: which requests are read, as what, and which are refused; where responses and chunks end
  *
- * The malformed requests are those of uNetworking's h1spec, of RFC 9112's own warnings, and what smugglers use. */
+ * The malformed requests are those of uNetworking's h1spec, of llhttp's tests, of RFC 9112's own warnings, and what
+ * smugglers use. */
 #include "unit.h"
 
 #include "../../sys/http.h"
@@ -78,6 +79,17 @@ static const char *const malformed[] = {
     GET "X : y\r\n\r\n", GET "X\t: y\r\n\r\n", GET " X: y\r\n\r\n", GET "X: y\r\n folded\r\n\r\n",
     GET "X: y\r\n\tfolded\r\n\r\n", GET ": y\r\n\r\n", GET "X\r\n\r\n", GET "X: y\n\r\n", GET "X: y\r\n\n",
     GET "X: y\rZ: w\r\n\r\n", GET "X: \x0b\r\n\r\n", GET "X\xe9: y\r\n\r\n", "GET / HTTP/1.1\r\n Host: a.example\r\n\r\n",
+    /* what llhttp's tests have besides */
+    "GET / ICE/1.0\r\n" HOST "\r\n", "GET / IHTTP/1.0\r\n" HOST "\r\n", "PUT / RTSP/1.0\r\n" HOST "\r\n",
+    "GET / HTTP/5.6\r\n", "GET /a b/ HTTP/1.1\r\n" HOST "\r\n", "GET / HTTP/1.1\rX: 1\r\n",
+    GET "name\r\n : v\r\n\r\n", GET "Content\rLength: 3\r\n\r\n", GET "Content-Length: 3\r\n\rabc\r\n",
+    GET "Fo@: x\r\n\r\n",
+    GET "x:x\nTransfer-Encoding: chunked\r\n\r\n", GET "x:\rTransfer-Encoding: chunked\r\n\r\n",
+    GET "X: a\x0c" "b\r\n\r\n", GET "Content-Length: 4 2\r\n\r\n", GET "Content-Length: 1000000000000000000000\r\n\r\n",
+    GET "Content-Length: 1\r\nTransfer-Encoding: identity\r\n\r\n", GET "Transfer-Encoding: pigeons\r\n\r\n",
+    GET "Transfer-Encoding: chunked, deflate\r\n\r\n", GET "Transfer-Encoding: chunkedchunked\r\n\r\n",
+    GET "Transfer-Encoding: chunked\r\n  abc\r\n\r\n", GET "X: y\r\n Content-Length: 38\r\n\r\n",
+    GET "Transfer-Encoding: chunked\r\nTransfer-Encoding: deflate\r\n\r\n",
     /* where the body ends */
     GET "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", GET "Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
     GET "Content-Length: 5, 5\r\n\r\n", GET "Content-Length: +5\r\n\r\n", GET "Content-Length: 0x5\r\n\r\n",
