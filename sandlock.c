@@ -68,6 +68,7 @@
 #include "sys/remap.h"
 #include "sys/resolve.h"
 #include "sys/special.h"
+#include "sys/stranger.h"
 #include "sys/unixtarget.h"
 
 #include <fcntl.h>
@@ -482,19 +483,62 @@ static struct outcome connect_permitted(struct request *r, enum verdict verdict)
 
 /* ---- calls with an address: connect, bind, listen, and names ---- */
 
+/* Is the caller the only thread of its process? Then nobody changes its descriptors while it waits here. */
+static bool caller_is_alone(const struct request *r)
+{
+    struct process_status status;
+
+    return process_status_read(r->tid, &status) == 0 && status.threads == 1;
+}
+
 /* May the kernel carry this call out itself? Only where it can't touch an IP socket, nor follow a destination, whatever
  * the child does meanwhile: on a pinned socket of another kind, by a process whose only thread waits here. */
 static bool call_continues(const struct request *r)
 {
-    struct process_status status;
-
     if (r->kind.domain == AF_UNIX && r->call == CALL_BIND)
         return true; /* never done on behalf: the path is the child's own */
     if (r->kind.domain == AF_UNIX && (r->call == CALL_CONNECT || r->kind.type == SOCK_DGRAM))
         return false;
-    if (r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK)
+    if ((r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK) || !caller_is_alone(r))
         return false;
-    return process_status_read(r->tid, &status) == 0 && status.threads == 1;
+    /* A thread that has ended since the socket was pinned may have put another in its place. */
+    int again = pin_take_same(&here.pins, &here.closer, r->tid, (int)r->args[0], pin_cookie(r->pin));
+    release(again, r->kind);
+    return again >= 0;
+}
+
+/* connect on a TCP socket that is connected or listens: what the kernel says to every address; but a disconnect can't be
+ * done. */
+static struct outcome connect_stranger(const struct request *r)
+{
+    sa_family_t family = AF_UNSPEC;
+
+    if ((int32_t)r->args[2] >= (int32_t)sizeof family && child_read(r->tid, r->args[1], &family, sizeof family) < 0)
+        return outcome_reply(-EFAULT);
+    return outcome_reply(family == AF_UNSPEC ? -EACCES : -EISCONN);
+}
+
+/* A call on a socket that isn't in our table. It is refused, but for what the kernel would answer anyway, and for what
+ * the kernel can carry out: what reaches the socket's peer and no other, where nothing can change beneath it. */
+static struct outcome call_on_stranger(const struct request *r)
+{
+    bool alone = caller_is_alone(r); /* asked first: what is found then stays */
+    enum stranger found = stranger_find(r->tid, (int)r->args[0]);
+    bool listens = found == STRANGER_LISTENING, used = listens || found == STRANGER_CONNECTED;
+
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (r->call == CALL_SENDTO && r->args[4] == 0) /* no address, and that in a register */
+        return (struct outcome){CONTINUE, 0};
+    if (found != STRANGER_UNKNOWN && alone && (is_send(r->call) || (listens && r->call == CALL_LISTEN)))
+        return (struct outcome){CONTINUE, 0};
+    if (used && r->call == CALL_CONNECT)
+        return connect_stranger(r);
+    if (listens && r->call == CALL_LISTEN)
+        return outcome_reply(0); /* it goes on, with the backlog that it has */
+    if (used && (r->call == CALL_BIND || r->call == CALL_LISTEN))
+        return outcome_reply(-EINVAL);
+    return outcome_reply(-EACCES);
 }
 
 /* Sockets that stand in for UDP sockets that may not be, by cookie. */
@@ -1187,25 +1231,45 @@ static struct outcome call_write(struct request *r)
 
 /* ---- the other calls ---- */
 
-/* Make a permitted socket for the caller, with its own rights, and keep it pinned. */
-static struct outcome socket_make(struct request *r)
+/* Hand a socket of ours in, with the caller's flags, and keep it pinned. Its number there, or -errno. */
+static int socket_hand_in(const struct request *r, int fd)
 {
-    int flags = (int)r->args[1] & SOCK_CLOEXEC;
-    bool root = geteuid() == 0;
+    int number = notify_add_fd(here.listener, r->id, fd, (int)r->args[1] & SOCK_CLOEXEC ? O_CLOEXEC : 0);
 
-    if (root && caller_enter(r) < 0)
-        return outcome_reply(-EACCES);
-    int fd = sys_result(socket((int)r->args[0], (int)r->args[1] | SOCK_CLOEXEC, (int)r->args[2]));
-    if (root)
-        caller_leave();
-    if (fd < 0)
-        return outcome_reply(fd);
-    int number = notify_add_fd(here.listener, r->id, fd, flags ? O_CLOEXEC : 0);
     if (number < 0)
         close(fd);
     else if (pintable_add(&made_sockets, fd) < 0)
         tell_refused(r, "one socket too many: it will be refused", "");
-    return outcome_reply(number);
+    return number;
+}
+
+/* Make a permitted socket, or pair of them, for the caller, with its own rights. The numbers of a pair go where argument
+ * 3 says, as far as the caller has room for them. */
+static struct outcome socket_make(struct request *r, bool pair)
+{
+    int domain = (int)r->args[0], type = (int)r->args[1] | SOCK_CLOEXEC, protocol = (int)r->args[2];
+    int ends[2] = {-1, -1}, numbers[2] = {-1, -1};
+    struct iovec local = {numbers, sizeof numbers}, remote = {(void *)(uintptr_t)r->args[3], sizeof numbers};
+    bool root = geteuid() == 0;
+
+    if (pair && child_writev(r->tid, &local, 1, &remote, 1) != sizeof numbers)
+        return outcome_reply(-EFAULT);
+    if (root && caller_enter(r) < 0)
+        return outcome_reply(-EACCES);
+    int made = sys_result(pair ? socketpair(domain, type, protocol, ends) : (ends[0] = socket(domain, type, protocol)));
+    if (root)
+        caller_leave();
+    if (made < 0)
+        return outcome_reply(made);
+    numbers[0] = socket_hand_in(r, ends[0]);
+    if (!pair)
+        return outcome_reply(numbers[0]);
+    numbers[1] = numbers[0] < 0 ? numbers[0] : socket_hand_in(r, ends[1]);
+    if (numbers[0] < 0)
+        close(ends[1]);
+    if (numbers[1] < 0)
+        return outcome_reply(numbers[1]);
+    return outcome_reply(child_writev(r->tid, &local, 1, &remote, 1) == sizeof numbers ? 0 : -EFAULT);
 }
 
 /* What the kernel answers where there is no such kind of socket, or CAP_NET_RAW is missing. */
@@ -1239,7 +1303,7 @@ static struct outcome call_socket(struct request *r)
     const struct trap *trap = trap_of(r->number, r->args);
 
     if (trap != NULL && trap_makes_socket(trap))
-        return socket_make(r);
+        return socket_make(r, pair);
     bool ping = !pair && call_makes_ping(domain, (int)r->args[1], protocol);
     if (ping || (!pair && call_makes_probe(domain, (int)r->args[1], protocol)))
         return socket_stand_in(r, ping);
@@ -1463,6 +1527,8 @@ static struct outcome call_run(struct request *r)
     if (live.order > 0)
         live_find_scopes_of(r->tid);
     struct outcome outcome = call_dispatch(r);
+    if (settings.no_getfd && r->pin == -EACCES && outcome.what == REPLY)
+        outcome = call_on_stranger(r);
     unix_target_let_go(&unix_target, &unix_own);
     return outcome;
 }

@@ -349,11 +349,12 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
     return true;
 }
 
-/* Does this row permit sockets that we have to make ourselves, to have them pinned? */
+/* Does this row permit sockets that we have to make ourselves, to have them pinned? Of the pairs those whose ends send
+ * to any address; we don't hold the others, whose ends would be seen to close later. */
 static bool trap_makes_socket(const struct trap *trap)
 {
-    return settings.no_getfd && trap->number == NR_socket && trap->result == ALLOWED &&
-           !(trap->conditions[0].mask == UINT32_MAX && trap->conditions[0].value == AF_NETLINK);
+    return settings.no_getfd && trap->result == ALLOWED &&
+           (trap->number == NR_socket || (trap->number == NR_socketpair && trap->when == WHEN_SENDS));
 }
 
 /* The filter of this policy. leaders_table: the kernel can only read a leader's descriptors (no PIDFD_THREAD). */

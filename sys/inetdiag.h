@@ -9,14 +9,18 @@
 
 enum {
     INETDIAG_LOOPBACK = 1, /* the loopback interface's number, in every namespace */
-    /* States, as bits for inetdiag_each (include/net/tcp_states.h). UDP sockets are connected or closed. */
+    INETDIAG_ESTABLISHED = 1, /* states (include/net/tcp_states.h) */
+    INETDIAG_LISTEN = 10,
+    /* States, as bits for inetdiag_each. UDP sockets are connected or closed. */
     INETDIAG_CONNECTING = 1 << 2,
-    INETDIAG_LISTENING = 1 << 10,
+    INETDIAG_LISTENING = 1 << INETDIAG_LISTEN,
     INETDIAG_BOUND = 1 << 13, /* to a port, and nothing more; Linux 6.8 */
 };
 
 struct inetdiag_socket {
     uint64_t cookie;
+    uint32_t inode; /* as /proc/PID/fd has it; 0: nobody's descriptor any more, or none yet */
+    uint8_t state;
     struct ip_addr local, peer;
     uint16_t local_port, peer_port;
 };
@@ -53,6 +57,8 @@ static struct inetdiag_socket inetdiag_describe(const struct nlmsghdr *message)
 
     return (struct inetdiag_socket){
         .cookie = (uint64_t)told->id.idiag_cookie[1] << 32 | told->id.idiag_cookie[0],
+        .inode = told->idiag_inode,
+        .state = told->idiag_state,
         .local = inetdiag_addr(told->idiag_family, told->id.idiag_src),
         .peer = inetdiag_addr(told->idiag_family, told->id.idiag_dst),
         .local_port = ntohs(told->id.idiag_sport),

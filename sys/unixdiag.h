@@ -148,6 +148,26 @@ static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const str
     return unixdiag_ask(~0u, &search);
 }
 
+static void unixdiag_take_type(const struct nlmsghdr *message, void *type)
+{
+    *(int *)type = unixdiag_describe(message).type;
+}
+
+/* The type (SOCK_*) of the unix socket that has this inode in /proc/PID/fd. -ENOENT: there is none; other -errno. */
+static int unixdiag_type(uint32_t inode)
+{
+    struct {
+        struct nlmsghdr header;
+        struct unix_diag_req request;
+    } look_up = {
+        {sizeof look_up, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0},
+        {.sdiag_family = AF_UNIX, .udiag_ino = inode, .udiag_cookie = {~0u, ~0u}},
+    };
+    int type = -ENOENT, result = sockdiag_each(&look_up.header, sizeof(struct unix_diag_msg), unixdiag_take_type, &type);
+
+    return result < 0 ? result : type;
+}
+
 /* Does the kernel tell of unix sockets at all? */
 static bool unixdiag_is_there(void)
 {

@@ -75,7 +75,7 @@ static void fuzz_enter_network(void)
     close(fd);
     close(fd6);
     ping = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY);
-    if (ping < 0 || write(ping, "0 0", 3) < 0)
+    if ((ping < 0 || write(ping, "0 0", 3) < 0) && errno != EROFS) /* as a container's is */
         perror("ping_group_range");
     close(ping);
 }
