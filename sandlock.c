@@ -503,7 +503,8 @@ static bool call_continues(const struct request *r)
         return false;
     /* A thread that has ended since the socket was pinned may have put another in its place. */
     int again = pin_take_same(&here.pins, &here.closer, r->tid, (int)r->args[0], pin_cookie(r->pin));
-    release(again, r->kind);
+    if (again >= 0)
+        close(again); /* not the last one: the pin is another */
     return again >= 0;
 }
 
