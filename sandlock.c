@@ -508,7 +508,7 @@ static bool call_continues(const struct request *r)
     return again >= 0;
 }
 
-/* connect on a TCP socket that is connected or listens: what the kernel says to every address; but a disconnect can't be
+/* connect on a TCP socket that is connected or listens: what the kernel says to any address; but a disconnect can't be
  * done. */
 static struct outcome connect_stranger(const struct request *r)
 {
@@ -1244,8 +1244,8 @@ static int socket_hand_in(const struct request *r, int fd)
     return number;
 }
 
-/* Make a permitted socket, or pair of them, for the caller, with its own rights. The numbers of a pair go where argument
- * 3 says, as far as the caller has room for them. */
+/* Make a permitted socket, or pair of them, for the caller, with its own rights. The numbers of a pair go where
+ * argument 3 says, as far as the caller has room for them. */
 static struct outcome socket_make(struct request *r, bool pair)
 {
     int domain = (int)r->args[0], type = (int)r->args[1] | SOCK_CLOEXEC, protocol = (int)r->args[2];

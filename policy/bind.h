@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 /* Where a port takes a capability, the caller's own count; ours don't, which may be in force (own_confine). */
-static int execute_bind(const struct request *r)
+static int bind_as_caller(const struct request *r)
 {
     int result = -EACCES;
 
@@ -27,6 +27,16 @@ static int execute_bind(const struct request *r)
         result = sys_result(bind(r->pin, &r->address.any, r->address_len));
         caller_leave();
     }
+    return result;
+}
+
+/* Once more where the port may be that of a socket which was closed, and which we alone hold. */
+static int execute_bind(const struct request *r)
+{
+    int result = bind_as_caller(r);
+
+    if (result == -EADDRINUSE && pintable_sweep_now(&made_sockets, &here.closer))
+        result = bind_as_caller(r);
     return result;
 }
 

@@ -2,6 +2,7 @@
 #ifndef PINTABLE_H
 #define PINTABLE_H
 
+#include "clock.h"
 #include "closer.h"
 #include "holder.h"
 #include "kernel.h"
@@ -17,6 +18,7 @@ struct pintable {
         bool seen;
     } entries[PINTABLE_MAX];
     size_t n;
+    uint64_t free_at; /* when the table may be swept for somebody who waits */
 };
 
 static struct pintable_entry *pintable_find(struct pintable *table, uint64_t inode)
@@ -81,8 +83,8 @@ static bool pintable_mark(pid_t pid, int fd, uint64_t inode, void *table)
     return false;
 }
 
-/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; the closer shares our
- * own descriptors. What is on its way from one process to another is let go, too. */
+/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; the closer shares
+ * our descriptors. What is on its way from one process to another is let go, too. */
 static void pintable_sweep(struct pintable *table, struct closer *closer)
 {
     for (size_t i = 0; i < table->n; i++)
@@ -92,6 +94,18 @@ static void pintable_sweep(struct pintable *table, struct closer *closer)
     for (size_t i = table->n; i-- > 0;)
         if (!table->entries[i].seen)
             pintable_remove(table, closer, &table->entries[i]);
+}
+
+/* The same at once, for a bind that may be in the way of what was closed just now. Was it done? */
+static bool pintable_sweep_now(struct pintable *table, struct closer *closer)
+{
+    uint64_t start = clock_us();
+
+    if (table->n == 0 || start < table->free_at)
+        return false;
+    pintable_sweep(table, closer);
+    table->free_at = clock_rest(start);
+    return true;
 }
 
 #endif

@@ -163,7 +163,8 @@ static int unixdiag_type(uint32_t inode)
         {sizeof look_up, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0},
         {.sdiag_family = AF_UNIX, .udiag_ino = inode, .udiag_cookie = {~0u, ~0u}},
     };
-    int type = -ENOENT, result = sockdiag_each(&look_up.header, sizeof(struct unix_diag_msg), unixdiag_take_type, &type);
+    int type = -ENOENT;
+    int result = sockdiag_each(&look_up.header, sizeof(struct unix_diag_msg), unixdiag_take_type, &type);
 
     return result < 0 ? result : type;
 }
