@@ -2,6 +2,7 @@
 #ifndef CLOSER_H
 #define CLOSER_H
 
+#include "clock.h"
 #include "kernel.h"
 #include "limits.h"
 
@@ -13,10 +14,14 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close. */
+/* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close, and one that
+ * tells us that it has done so. */
 struct closer {
-    int requests, pipe; /* its read and its write end, owned; < 0: there is none yet */
+    int requests, pipe; /* the first one's read and write end, owned; < 0: there is none yet */
+    int closed, done;   /* the second one's, a byte for each */
+    unsigned waiting;   /* for how many there was none yet */
     pid_t pid;          /* 0: not started */
+    uint64_t free_at;   /* when we may wait for it again */
 };
 
 /* A signal has ended what the helper waited for. */
@@ -26,14 +31,17 @@ static void closer_hurry(int sig)
 }
 
 /* The helper's life. */
-static void closer_run(int requests, pid_t parent)
+static void closer_run(int requests, int done, pid_t parent)
 {
     int fd;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGURG, closer_hurry);
-    while (getppid() == parent && read(requests, &fd, sizeof fd) == sizeof fd)
+    while (getppid() == parent && read(requests, &fd, sizeof fd) == sizeof fd) {
         close(fd);
+        if (write(done, "", 1) < 0)
+            continue; /* nobody counts that many */
+    }
     _exit(0);
 }
 
@@ -41,7 +49,7 @@ static void closer_run(int requests, pid_t parent)
  * ends are ours as well, is the new one's. 0 or -errno. */
 static int closer_start(struct closer *closer)
 {
-    int ends[2];
+    int ends[2], left = 0;
     pid_t parent = getpid();
 
     if (closer->pid > 0 && waitpid(closer->pid, NULL, __WALL | WNOHANG) != closer->pid)
@@ -53,29 +61,49 @@ static int closer_start(struct closer *closer)
         fcntl(ends[1], F_SETFL, O_NONBLOCK);
         closer->requests = ends[0];
         closer->pipe = ends[1];
+        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+            ends[0] = ends[1] = -1; /* nobody waits, then */
+        closer->closed = ends[0];
+        closer->done = ends[1];
     }
+    if (ioctl(closer->pipe, FIONREAD, &left) == 0)
+        closer->waiting = (unsigned)left / sizeof left;
     /* As fork(2), but for the shared table; no exit signal: it is nobody's child to wait for by accident. */
     long pid = syscall(__NR_clone, CLONE_FILES, 0, 0, 0, 0);
     if (pid == 0)
-        closer_run(closer->requests, parent);
+        closer_run(closer->requests, closer->done, parent);
     if (pid < 0)
         return -errno;
     closer->pid = (pid_t)pid;
     return 0;
 }
 
-/* Close a descriptor without waiting for it. Where the helper has more than enough to wait for, it is told not to: the
- * kernel sends the rest without anybody waiting. */
+/* Take the helper's word for what it has closed. */
+static void closer_count(struct closer *closer)
+{
+    char done[CLOSER_WAITING_MAX];
+    ssize_t n = read(closer->closed, done, sizeof done);
+
+    if (n > 0)
+        closer->waiting -= (unsigned)n < closer->waiting ? (unsigned)n : closer->waiting;
+}
+
+/* Close a descriptor without waiting for it. Where the helper has more than enough to wait for, it is told not to; where
+ * there is none, a socket is: the kernel sends the rest without anybody waiting. */
 static void closer_close(struct closer *closer, int fd)
 {
-    int waiting = 0;
+    static const struct linger off = {0, 0};
 
     if (closer_start(closer) == 0) {
-        if (ioctl(closer->pipe, FIONREAD, &waiting) == 0 && waiting >= CLOSER_WAITING_MAX * (int)sizeof fd)
+        closer_count(closer);
+        if (closer->waiting >= CLOSER_WAITING_MAX)
             kill(closer->pid, SIGURG);
-        if (write(closer->pipe, &fd, sizeof fd) == sizeof fd)
+        if (write(closer->pipe, &fd, sizeof fd) == sizeof fd) {
+            closer->waiting++;
             return;
+        }
     }
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
     close(fd);
 }
 
@@ -92,13 +120,23 @@ static bool closer_would_wait(int fd, bool local)
     return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff && linger.l_linger > 0;
 }
 
-/* Close a socket, without waiting. local: it is a unix socket. */
+/* Close a socket, without waiting. local: it is a unix socket, nearly none of which waits: such a one is closed when
+ * this returns, as the caller may close it, too, and want its name for another. */
 static void closer_release(struct closer *closer, int fd, bool local)
 {
-    if (closer_would_wait(fd, local))
-        closer_close(closer, fd);
-    else
+    if (!closer_would_wait(fd, local)) {
         close(fd);
+        return;
+    }
+    uint64_t start = clock_us();
+    closer_close(closer, fd);
+    if (local && closer->waiting == 1 && start >= closer->free_at) {
+        struct pollfd closed = {.fd = closer->closed, .events = POLLIN};
+
+        poll(&closed, 1, CLOSER_PATIENCE_MS);
+        closer_count(closer);
+        closer->free_at = clock_rest(start);
+    }
 }
 
 /* End the helper; what it still has to close is closed with us. */

@@ -99,7 +99,8 @@ static void fuzz_start(void)
         pipe2(fuzz_closing, O_CLOEXEC) < 0)
         abort();
     fcntl(fuzz_closing[0], F_SETFL, O_NONBLOCK);
-    here.closer = (struct closer){fuzz_closing[0], fuzz_closing[1], getpid()};
+    here.closer = (struct closer){.requests = fuzz_closing[0], .pipe = fuzz_closing[1], .closed = -1, .done = -1,
+                                  .waiting = 1, .pid = getpid()};
     here.proc = true;
     here.pins.by_thread = pin_kernel_has_threads();
     pin_pidfd(&here.pins, getpid(), false);
