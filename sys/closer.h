@@ -88,8 +88,8 @@ static void closer_count(struct closer *closer)
         closer->waiting -= (unsigned)n < closer->waiting ? (unsigned)n : closer->waiting;
 }
 
-/* Close a descriptor without waiting for it. Where the helper has more than enough to wait for, it is told not to; where
- * there is none, a socket is: the kernel sends the rest without anybody waiting. */
+/* Close a descriptor without waiting for it. Where the helper has more than enough to wait for, it is told not to;
+ * where there is none, a socket is: the kernel sends the rest without anybody waiting. */
 static void closer_close(struct closer *closer, int fd)
 {
     static const struct linger off = {0, 0};
