@@ -40,7 +40,7 @@ static const struct option {
     {"--no-hosts", NULL, NULL, &settings.no_hosts, "don't show the names' addresses in /etc/hosts inside"},
     {"--deny-errno", "NAME", set_deny_errno, NULL, "what a refused destination answers (ECONNREFUSED)"},
     {"--allow-steering", NULL, NULL, &settings.allow_steering,
-     "permit options that choose the interface (SO_BINDTODEVICE ...)"},
+     "permit options that choose the interface or a foreign source (SO_BINDTODEVICE, IP_FREEBIND ...)"},
     {"--allow-syscall", "GROUP", set_allow_syscall, NULL,
      "permit calls that are refused otherwise: trace, mount, namespaces ..."},
     {"--deny-syscall", "NAME", set_deny_syscall, NULL, "refuse a system call (EPERM)"},

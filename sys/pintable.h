@@ -96,7 +96,7 @@ static void pintable_sweep(struct pintable *table, struct closer *closer)
             pintable_remove(table, closer, &table->entries[i]);
 }
 
-/* The same at once, for a bind that may be in the way of what was closed just now. Was it done? */
+/* The same at once, for a bind in whose way a socket may be that was closed just now. Was it done? */
 static bool pintable_sweep_now(struct pintable *table, struct closer *closer)
 {
     uint64_t start = clock_us();
