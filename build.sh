@@ -215,7 +215,7 @@ fresh() {
 flags_of() {
     case $1 in
     tests/fuzz/*) echo -Wno-unused-function -Wno-missing-prototypes -DREPLAY ;;
-    policy/*) echo -Wno-unused-function -Wno-unused-variable ;; # what it keeps, the program uses
+    serve/* | policy/*) echo -Wno-unused-function -Wno-unused-variable ;; # what it keeps, the program uses
     sys/* | tests/*) echo -Wno-unused-function ;;
     esac
 }
@@ -359,7 +359,7 @@ vm_test() {
 lint_warnings() {
     has "$1" || return 0
     CC=$1 toolchain "$(uname -m)"
-    for source in sandlock.c policy/*.h sys/*.h tests/*.c tests/*/*.c; do
+    for source in sandlock.c serve/*.h policy/*.h sys/*.h tests/*.c tests/*/*.c; do
         "$1" -std=gnu11 $warnings $CFLAGS $includes $(flags_of "$source") -fsyntax-only -x c "$source" ||
             bad "$1:$source"
     done
@@ -426,7 +426,7 @@ lint() {
         mandoc -Tlint -W warning sandlock.1 || bad mandoc
     fi
     if awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' build.sh .ci/run sandlock.c \
-        policy/*.h sys/*.h | grep .; then
+        serve/*.h policy/*.h sys/*.h | grep .; then
         bad columns
     fi
     [ ! -e build/lint.failed ] || fail "lint: $(tr '\n' ' ' <build/lint.failed)"

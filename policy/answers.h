@@ -3,7 +3,6 @@
 #define POLICY_ANSWERS_H
 
 #include "types.h"
-#include "bind.h"
 #include "build.h"
 #include "call.h"
 #include "change.h"
@@ -11,6 +10,7 @@
 #include "hostsfile.h"
 #include "live.h"
 #include "options.h"
+#include "portremap.h"
 #include "tell.h"
 #include "../sys/base.h"
 #include "../sys/clock.h"

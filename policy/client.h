@@ -23,7 +23,7 @@
 static struct {
     const char *pid, *duration; /* as they were given; NULL: not */
     bool json, follow;
-} chosen;
+} client_given;
 
 /* Take the options out of argv, wherever they stand. What is left, its operands. */
 static char **client_options(char **argv)
@@ -33,7 +33,8 @@ static char **client_options(char **argv)
     for (int i = 0; argv[i] != NULL; i++) {
         const char *equals = strchr(argv[i], '=');
         struct slice name = {argv[i], equals ? (size_t)(equals - argv[i]) : strlen(argv[i])};
-        const char **value = slice_is(name, "--pid") ? &chosen.pid : slice_is(name, "--for") ? &chosen.duration
+        const char **value = slice_is(name, "--pid") ? &client_given.pid
+                             : slice_is(name, "--for") ? &client_given.duration
                              : slice_is(name, "--control") ? &settings.control : NULL;
 
         if (strcmp(argv[i], "--") == 0) {
@@ -46,9 +47,9 @@ static char **client_options(char **argv)
             if (*value == NULL)
                 die("%.*s: needs a value", (int)name.len, name.p);
         } else if (strcmp(argv[i], "--json") == 0) {
-            chosen.json = true;
+            client_given.json = true;
         } else if (strcmp(argv[i], "-f") == 0) {
-            chosen.follow = true;
+            client_given.follow = true;
         } else if (argv[i][0] == '-' && argv[i][1] != 0) {
             die("%s: no option of this command; sandlock --help says more", argv[i]);
         } else {
@@ -208,7 +209,7 @@ static int change_command(enum live_verb verb, char **operands)
     struct growing request = client_verb(live_verbs[verb]);
     enum rule_list list = verb == LIVE_DENY ? LIST_DENY : LIST_ALLOW;
     struct control_field field;
-    unsigned seconds = chosen.duration ? parse_duration("--for", chosen.duration, LIVE_TIME_MAX) : 0;
+    unsigned seconds = client_given.duration ? parse_duration("--for", client_given.duration, LIVE_TIME_MAX) : 0;
     uint64_t pid;
 
     if (operands[0] == NULL || (operands[1] == NULL && verb != LIVE_RESTRICT))
@@ -217,13 +218,13 @@ static int change_command(enum live_verb verb, char **operands)
     list_options[list] = live_verbs[verb]; /* what errors begin with */
     for (char **spec = operands + 1; *spec != NULL; spec++)
         set_rule(list, *spec);
-    if (chosen.pid != NULL && (parse_uint(slice_of(chosen.pid), INT32_MAX, &pid) < 0 || pid == 0))
-        die("--pid '%s': not a process; a number that ps shows would be right", chosen.pid);
+    if (client_given.pid != NULL && (parse_uint(slice_of(client_given.pid), INT32_MAX, &pid) < 0 || pid == 0))
+        die("--pid '%s': not a process; a number that ps shows would be right", client_given.pid);
     int fd = client_connect(operands[0]);
     if (policy.n_names > 0)
         client_take_resolver(fd, operands[0]);
     policy_resolve();
-    if (chosen.pid != NULL)
+    if (client_given.pid != NULL)
         growing_add(&request, "pid %llu\n", (unsigned long long)pid);
     if (seconds > 0)
         growing_add(&request, "for %llu\n", seconds * 1000ull);
@@ -285,7 +286,7 @@ static int log_command(char **operands)
 
     if (operands[0] == NULL || operands[1] != NULL)
         die("log: needs a sandbox's name; sandlock log NAME -f would be right");
-    growing_append(&request, slice_of(chosen.follow ? "follow\n\n" : "\n"));
+    growing_append(&request, slice_of(client_given.follow ? "follow\n\n" : "\n"));
     int fd = client_connect(operands[0]);
     client_request(fd, &request);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
@@ -352,9 +353,9 @@ static void ps_print_ports(const struct status *status)
         if (!slice_is(field.name, "port"))
             continue;
         struct slice protocol = slice_split(&field.value, ' '), asked_port = slice_split(&field.value, ' ');
-        const char *format = chosen.json ? "%s{\"protocol\":\"%.*s\",\"port\":%.*s,\"real\":%.*s}"
+        const char *format = client_given.json ? "%s{\"protocol\":\"%.*s\",\"port\":%.*s,\"real\":%.*s}"
                                         : "%s    port %.*s %.*s is %.*s outside\n";
-        printf(format, !chosen.json ? "" : first ? "" : ",", (int)protocol.len, protocol.p, (int)asked_port.len,
+        printf(format, !client_given.json ? "" : first ? "" : ",", (int)protocol.len, protocol.p, (int)asked_port.len,
                asked_port.p, (int)field.value.len, field.value.p);
         first = false;
     }
@@ -410,7 +411,7 @@ static bool ps_one(int directory, const char *name, bool first)
     bool answers_us = fd >= 0 && client_read_answer(fd, &room, &answer) == 0 && slice_is(answer.verb, "ok");
     if (answers_us) {
         status_read(answer.fields, &status);
-        if (chosen.json)
+        if (client_given.json)
             ps_print_json(&status, first);
         else
             ps_print(&status);
@@ -432,11 +433,11 @@ static int ps_command(char **operands)
     if (directory < 0 && directory != -ENOENT)
         die("cannot look into %s: %s", client_directory(), strerror(-directory));
     int n = directory < 0 ? 0 : scandir(client_directory(), &entries, NULL, alphasort);
-    printf(chosen.json ? "[" : "NAME                 PID      TIME PERMITTED    DENIED  COMMAND\n");
+    printf(client_given.json ? "[" : "NAME                 PID      TIME PERMITTED    DENIED  COMMAND\n");
     for (int i = 0; i < n; i++)
         if (controlsock_name_valid(entries[i]->d_name))
             first = !ps_one(directory, entries[i]->d_name, first) && first;
-    printf(chosen.json ? "]\n" : "");
+    printf(client_given.json ? "]\n" : "");
     return 0;
 }
 

@@ -390,13 +390,13 @@ static int inspect_command(char **operands)
 
     if (operands[0] == NULL || operands[1] != NULL)
         die("inspect: needs a sandbox's name; sandlock inspect NAME would be right");
-    if (chosen.pid != NULL)
-        growing_add(&request, "pid %s\n", chosen.pid);
+    if (client_given.pid != NULL)
+        growing_add(&request, "pid %s\n", client_given.pid);
     growing_append(&request, slice_of("\n"));
     status_read(client_ask(client_connect(operands[0]), operands[0], &request), &status);
+    struct slice pid = client_given.pid ? slice_of(client_given.pid) : status.command_pid;
     printf("# sandbox %.*s, %s %.*s: %.*s permitted, %.*s denied\n# %.*s\n", (int)status.name.len, status.name.p,
-           chosen.pid ? "process" : "pid", chosen.pid ? (int)strlen(chosen.pid) : (int)status.command_pid.len,
-           chosen.pid ? chosen.pid : status.command_pid.p, (int)status.permitted.len, status.permitted.p,
+           client_given.pid ? "process" : "pid", (int)pid.len, pid.p, (int)status.permitted.len, status.permitted.p,
            (int)status.denied.len, status.denied.p, (int)status.command.len, status.command.p);
     inspected_read(status.fields);
     for (size_t i = 0; i < inspected.n_asks; i++)
@@ -408,7 +408,7 @@ static int inspect_command(char **operands)
     inspected_print_ip();
     inspected_print_unix("net-allow", &inspected.unix_permits);
     inspected_print_unix("net-deny", &inspected.unix_denies);
-    if (chosen.pid == NULL)
+    if (client_given.pid == NULL)
         inspected_print_processes();
     if (inspected.permits.failed || inspected.denies.failed)
         die("out of memory");

@@ -32,7 +32,7 @@ skip() {
 fresh() {
     tree=$scratch/$1/sandlock-0.1
     mkdir -p "$tree"
-    cp -r build.sh sandlock.c policy sys sandlock.1 LICENSE README.md "$tree"
+    cp -r build.sh sandlock.c serve policy sys sandlock.1 LICENSE README.md "$tree"
 }
 
 # A program that can be installed: static, no interpreter, and where this machine can run it, ours.

@@ -1,6 +1,6 @@
-/* bind.h - bind on behalf: with the rights of the caller, and under --port-remap where the port is free */
-#ifndef POLICY_BIND_H
-#define POLICY_BIND_H
+/* portremap.h - bind on behalf, with the rights of the caller; under --port-remap at another port where one is taken */
+#ifndef POLICY_PORTREMAP_H
+#define POLICY_PORTREMAP_H
 
 #include "types.h"
 #include "call.h"

@@ -1,0 +1,162 @@
+/* bind.h - bind(2), listen(2), and the names of sockets: getsockname(2), getpeername(2) */
+#ifndef SERVE_BIND_H
+#define SERVE_BIND_H
+
+#include "continue.h"
+#include "decide.h"
+#include "parse.h"
+#include "../policy/call.h"
+#include "../policy/dial.h"
+#include "../policy/learn.h"
+#include "../policy/portremap.h"
+#include "../policy/tell.h"
+#include "../policy/traps.h"
+#include "../policy/types.h"
+#include "../sys/addr.h"
+#include "../sys/cookieset.h"
+#include "../sys/kernel.h"
+#include "../sys/notify.h"
+#include "../sys/pin.h"
+#include "../sys/remap.h"
+#include "../sys/unixtarget.h"
+
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* Another thread may have cleared IPV6_V6ONLY between the verdict on [::] and the bind, which took IPv4 then as well.
+ * That can't be undone: where no rule permits it, nothing arrives at that socket any more (SO_LOCK_FILTER). 0 or
+ * -EACCES. */
+static int bind_check_taken(struct request *r)
+{
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog filter = {1, &nothing};
+
+    if (r->to.kind != DESTINATION_IP || r->to.addr.version != 6 || !ip_addr_is_unspecified(r->to.addr) || r->to.dual ||
+        sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) != 0)
+        return 0;
+    r->to.dual = true;
+    struct decision decision = decide_bind(&r->to, false);
+    if (decision.verdict == VERDICT_ALLOW)
+        return 0;
+    setsockopt(r->pin, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    pin_set_option(r->pin, SO_LOCK_FILTER, 1);
+    while (recv(r->pin, NULL, 0, MSG_DONTWAIT) >= 0) /* what has come meanwhile */
+        ;
+    tell_destination(r, &r->to, decision);
+    return -decision.error;
+}
+
+static struct outcome call_bind(struct request *r)
+{
+    int result = r->asks > 0 ? 0 : parse_address(r);
+
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (r->kind.domain == AF_UNIX)
+        unix_own_add(&unix_own, r->pin);
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    struct decision decision = judge(r, decide_bind(&r->to, false));
+    if (decision.verdict == VERDICT_ASK)
+        return (struct outcome){HOLD, 0};
+    if (decision.verdict == VERDICT_DENY)
+        return outcome_reply(-decision.error);
+    bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
+    result = remaps ? bind_remapped(r) : execute_bind(r);
+    if (result == 0)
+        result = bind_check_taken(r);
+    if (remaps && result == 0)
+        remap_note(r, r->to.port);
+    if (result == 0)
+        learn_bound(r);
+    return outcome_reply(result);
+}
+
+/* listen: what is bound is what is judged; without a bind the kernel picks a port, as for port 0. */
+static struct outcome call_listen(struct request *r)
+{
+    int result = parse_socket(r);
+
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    if (socket_is(r->kind, IPPROTO_TCP)) {
+        socklen_t len = sizeof r->address;
+
+        if (getsockname(r->pin, &r->address.any, &len) < 0)
+            return outcome_reply(-errno);
+        r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_TCP};
+        ip_addr_from_sockaddr(&r->address, &r->to.addr, &r->to.port);
+        r->to.dual = r->to.addr.version == 6 && ip_addr_is_unspecified(r->to.addr) &&
+                     sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
+        r->to.port = remap_name(&remap, IPPROTO_TCP, r->pin, &r->address);
+        r->to.any_port = r->to.port == 0 || cookieset_has(&learned_ephemeral, pin_cookie(r->pin));
+        struct decision decision = judge(r, decide_bind(&r->to, true));
+        if (decision.verdict == VERDICT_ASK)
+            return (struct outcome){HOLD, 0};
+        if (decision.verdict == VERDICT_DENY)
+            return outcome_reply(-decision.error);
+    } else if (r->kind.domain != AF_UNIX && !(socket_is_ip(r->kind) && kind_protocol(r->kind) != PROTOCOLS)) {
+        return outcome_reply(r->kind.domain == AF_NETLINK ? -EOPNOTSUPP : -EACCES);
+    }
+    bool counts = caller_counts(r);
+    if (counts && caller_enter(r) < 0)
+        return outcome_reply(-EACCES);
+    result = sys_result(listen(r->pin, (int)r->args[1]));
+    if (counts)
+        caller_leave();
+    if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))
+        remap_note(r, r->to.port);
+    if (result == 0)
+        learn_bound(r);
+    return outcome_reply(result);
+}
+
+/* Answer a call with a name, as getsockname(2) and getpeername(2) do: argument 1 is where it goes, 2 where its length
+ * is. 0 or -errno. */
+static int reply_name(const struct request *r, union address *name, socklen_t name_len)
+{
+    int32_t room, len = (int32_t)name_len;
+    int result = child_read(r->tid, r->args[2], &room, sizeof room);
+
+    if (result < 0 || room < 0)
+        return result < 0 ? result : -EINVAL;
+    struct iovec local[2] = {{&len, sizeof len}, {name, (size_t)(room < len ? room : len)}};
+    const struct iovec remote[2] = {{(void *)(uintptr_t)r->args[2], sizeof len},
+                                    {(void *)(uintptr_t)r->args[1], local[1].iov_len}};
+    size_t n = local[1].iov_len > 0 ? 2 : 1;
+    ssize_t written = child_writev(r->tid, local, n, remote, n);
+    return written == (ssize_t)(local[1].iov_len + sizeof len) ? 0 : -EFAULT;
+}
+
+/* getsockname, getpeername: names as the program knows them. All others are the kernel's to answer, and so is what is
+ * wrong with a call: these lead nowhere. */
+static struct outcome call_name(struct request *r)
+{
+    bool peer = r->call == CALL_GETPEERNAME;
+    union address name;
+    socklen_t len = sizeof name;
+
+    if (parse_socket(r) < 0 ||
+        (!socket_is(r->kind, IPPROTO_TCP) && !socket_is(r->kind, IPPROTO_UDP)) ||
+        (peer ? getpeername(r->pin, &name.any, &len) : getsockname(r->pin, &name.any, &len)) < 0)
+        return (struct outcome){CONTINUE, 0};
+    uint16_t asked = peer ? remap_peer_name(&remap, r->kind.protocol, r->pin, &name)
+                          : remap_name(&remap, r->kind.protocol, r->pin, &name);
+    bool moved = asked != ntohs(name.v4.sin_port);
+    name.v4.sin_port = htons(asked);
+    if (!moved && !(peer && name_original(r, &name, &len)))
+        return (struct outcome){CONTINUE, 0};
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    return outcome_reply(reply_name(r, &name, len));
+}
+
+#endif

@@ -1,0 +1,182 @@
+/* connect.h - connect(2), on our own copy of the address and our own reference to the socket */
+#ifndef SERVE_CONNECT_H
+#define SERVE_CONNECT_H
+
+#include "continue.h"
+#include "decide.h"
+#include "parse.h"
+#include "standin.h"
+#include "../policy/call.h"
+#include "../policy/dial.h"
+#include "../policy/live.h"
+#include "../policy/portremap.h"
+#include "../policy/tell.h"
+#include "../policy/traps.h"
+#include "../policy/types.h"
+#include "../sys/addr.h"
+#include "../sys/kernel.h"
+#include "../sys/notify.h"
+#include "../sys/pin.h"
+#include "../sys/remap.h"
+#include "../sys/unixtarget.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+/* One try to connect a stream socket, which never waits. 0, -EINPROGRESS (begun now), -EALREADY (begun before),
+ * -errno. The result of a connection that was begun before is taken by connecting again: SO_ERROR would leave the
+ * socket's state behind. On loopback that is at once. */
+static int connect_stream(struct request *r)
+{
+    bool blocks = pin_blocks(r->pin);
+
+    if (blocks)
+        pin_set_blocking(r->pin, false);
+    int result = connect_pin(r);
+    if (result == -EINPROGRESS && r->was_pending) { /* someone reset the socket meanwhile: this is a new connection */
+        sys_disconnect(r->pin);
+        result = -ECONNRESET;
+    } else if (result == -EINPROGRESS && blocks) {
+        result = connect_pin(r);
+        if (result == -ECONNRESET || result == -EPIPE)
+            result = 0; /* it was there, and is lost already: connect(2) would have been faster */
+    } else if (result == -EALREADY && !r->was_pending) {
+        r->joined = true;
+    } else if (result == -EISCONN && (r->joined || r->was_pending)) {
+        result = 0;
+    }
+    if (blocks)
+        pin_set_blocking(r->pin, true);
+    return result;
+}
+
+/* A unix connect, with the caller's rights: the server sees whose they are. It waits where the backlog is full. */
+static struct outcome connect_unix(struct request *r)
+{
+    bool blocks = pin_blocks(r->pin);
+
+    unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+    if (r->to.kind != DESTINATION_UNIX)
+        return outcome_reply(connect_pin(r));
+    if (caller_take(&unix_target.caller) < 0)
+        return outcome_reply(-EACCES);
+    if (blocks)
+        pin_set_blocking(r->pin, false);
+    int result = connect_pin(r);
+    if (blocks)
+        pin_set_blocking(r->pin, true);
+    caller_leave();
+    return result == -EAGAIN && blocks ? (struct outcome){PEND, 0} : outcome_reply(result);
+}
+
+static struct outcome execute_connect(struct request *r)
+{
+    if (r->to.kind == DESTINATION_NONE && r->address.any.sa_family == AF_UNSPEC)
+        return outcome_reply(connect_pin(r));
+    if (r->kind.domain == AF_UNIX)
+        return connect_unix(r);
+    if (!socket_is(r->kind, IPPROTO_TCP))
+        return outcome_reply(connect_pin(r));
+    int result = connect_stream(r);
+    if (result == -EALREADY && (r->was_pending || pin_blocks(r->pin)))
+        return (struct outcome){PEND, 0};
+    return outcome_reply(result);
+}
+
+/* A permitted destination may be a socket of the sandbox's own whose port has another number: that goes into the
+ * address. 0, -errno or LATER. *held is a descriptor to be kept until the call is done, or -1. */
+static int remap_destination(const struct request *r, const struct destination *to, union address *address, int *held)
+{
+    *held = -1;
+    if (to->kind != DESTINATION_IP || to->protocol == PROTOCOL_ICMP)
+        return 0;
+    int real = remap_find(&remap, r->kind.protocol, r->pin, to->addr, to->port, held);
+    if (real > 0)
+        address->v4.sin_port = htons((uint16_t)real);
+    return real == -EAGAIN ? LATER : real < 0 ? real : 0;
+}
+
+/* Connect to what is permitted: to a port of the sandbox's own by its other number, by the proxy, or as it says. */
+static struct outcome connect_permitted(struct request *r, enum verdict verdict)
+{
+    bool udp = socket_is(r->kind, IPPROTO_UDP), moved = udp && remap_is_connected(&remap, r->pin);
+    int held, result = remap_destination(r, &r->to, &r->address, &held);
+
+    r->later = result == LATER;
+    if (r->later)
+        return (struct outcome){PEND, 0};
+    if (result == 0 && held >= 0 && !remap_has_room(&remap))
+        result = -ENOBUFS;
+    r->was_pending = false; /* not this connection: to be judged, perhaps */
+    struct outcome outcome = outcome_reply(result);
+    if (result == 0)
+        outcome = verdict == VERDICT_REDIRECT && held < 0 ? redirect(r) : execute_connect(r);
+    r->was_pending = outcome.what == PEND;
+    if (moved)
+        pin_uncork(r->pin); /* what it held back for the old one goes there now: later it may be another's */
+    bool under_way = outcome.what == PEND || outcome.value == -EINPROGRESS || outcome.value == -EALREADY ||
+                     (udp && outcome.value == 0);
+    if (held >= 0 && under_way)
+        remap_keep(&remap, held);
+    else
+        release(held, r->kind);
+    if (outcome.what == REPLY && socket_is_ip(r->kind))
+        remap_autobound(&remap, r->kind.protocol, r->pin);
+    return outcome;
+}
+
+/* A connect that waits. Where the policy has changed meanwhile and refuses it, what is under way ends; what somebody
+ * was asked about stays as it was answered. */
+static struct outcome connect_again(struct request *r)
+{
+    if (r->judged == live.order)
+        return execute_connect(r);
+    struct decision decision = decide(&r->to);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    r->judged = live.order;
+    if (decision.verdict == VERDICT_DENY)
+        decision = settle(r, &r->to, decision);
+    if (decision.verdict != VERDICT_DENY)
+        return execute_connect(r);
+    if (!r->joined)
+        sys_disconnect(r->pin);
+    tell_destination(r, &r->to, decision);
+    return outcome_reply(-decision.error);
+}
+
+static struct outcome call_connect(struct request *r)
+{
+    bool fixed = r->kind.domain != AF_UNIX; /* a path may lead elsewhere by now */
+    bool again = r->was_pending && !r->later && fixed;
+    int result = again || (fixed && r->asks > 0) ? 0 : parse_address(r);
+
+    if (again)
+        return connect_again(r);
+    if (result == LATER)
+        return (struct outcome){PEND, 0};
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (is_stand_in(r))
+        return connect_stand_in(r);
+    if (call_continues(r))
+        return (struct outcome){CONTINUE, 0};
+    struct decision decision = decide(&r->to);
+    if (decision.verdict == VERDICT_DENY && socket_is(r->kind, IPPROTO_UDP) && is_probed_address(r))
+        return outcome_reply(0); /* musl's probe; the socket stays unconnected */
+    decision = judge(r, decision);
+    switch (decision.verdict) {
+    case VERDICT_ALLOW:
+    case VERDICT_REDIRECT:
+        return connect_permitted(r, decision.verdict);
+    case VERDICT_ASK:
+        return (struct outcome){HOLD, 0};
+    case VERDICT_DENY:
+        break;
+    }
+    return outcome_reply(-decision.error);
+}
+
+#endif

@@ -1,0 +1,140 @@
+/* parse.h - a trapped call's arguments, copied once: the only reader of the child's memory and descriptors
+ * (ip(7), ipv6(7), unix(7)) */
+#ifndef SERVE_PARSE_H
+#define SERVE_PARSE_H
+
+#include "../policy/call.h"
+#include "../policy/traps.h"
+#include "../policy/types.h"
+#include "../sys/addr.h"
+#include "../sys/kernel.h"
+#include "../sys/notify.h"
+#include "../sys/pin.h"
+#include "../sys/unixtarget.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+enum {
+    LATER = -KERNEL_ERESTARTSYS, /* a result of ours alone: no errno of a caller's. It can't be decided yet; */
+    HELD = LATER - 1,            /* somebody is asked about it */
+};
+
+/* Pin argument 0. 0 or -errno. Our own shortage of descriptors is the caller's shortage of buffers. */
+static int parse_pin(struct request *r)
+{
+    if (r->pin >= 0) /* it was held */
+        return 0;
+    r->pin = pin_take(&here.pins, r->tid, (int)r->args[0]);
+    if (r->pin == -EMFILE || r->pin == -ENFILE)
+        return -ENOBUFS;
+    return r->pin < 0 ? r->pin : 0;
+}
+
+/* Pin argument 0, and ask which kind of socket it is. 0; -ENOTSOCK; other -errno. */
+static int parse_socket(struct request *r)
+{
+    int result = parse_pin(r);
+
+    return result < 0 ? result : pin_kind(r->pin, &r->kind);
+}
+
+/* 0.0.0.0 means this socket's own address (source: the one its PKTINFO names, version 0: none), or else loopback; ::
+ * means loopback. The address is rewritten, so that what is judged is what is passed on. */
+static void parse_unspecified(const struct request *r, union address *address, struct ip_addr source,
+                              struct destination *to)
+{
+    struct ip_addr own = {0, 0, 6};
+    uint16_t port;
+
+    ip_addr_of_socket(r->pin, &own, &port);
+    if (to->addr.version == 6)
+        to->addr = ip_addr_loopback(own.version);
+    else if (source.version == 4 && !ip_addr_is_unspecified(source))
+        to->addr = source;
+    else
+        to->addr = own.version == 4 && !ip_addr_is_unspecified(own) ? own : ip_addr_loopback(4);
+    ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
+}
+
+/* Where this address leads on this socket, by the rules of ip(7), ipv6(7), unix(7) and what the kernel makes of
+ * AF_UNSPEC. The address is brought to the form that is judged. 0, or -errno of a path that leads nowhere. */
+static int parse_destination(const struct request *r, union address *address, socklen_t *len, struct ip_addr source,
+                             struct destination *to)
+{
+    sa_family_t family = address->any.sa_family;
+    bool datagram = !socket_is(r->kind, IPPROTO_TCP);
+
+    *to = (struct destination){.kind = DESTINATION_NONE};
+    if (*len < sizeof family)
+        return 0;
+    if (r->kind.domain == AF_UNIX) { /* a send of a stream or seqpacket socket goes to its peer, or nowhere */
+        bool named = family == AF_UNIX && *len > sizeof family && *len <= sizeof address->local &&
+                     !(is_send(r->call) && r->kind.type != SOCK_DGRAM);
+        to->kind = named ? DESTINATION_UNIX : DESTINATION_NONE;
+        if (!named || r->call == CALL_BIND)
+            return 0;
+        int found = unix_target_find(&unix_target, &unix_own, r->tid, r->kind.type, address, len);
+        return found == -EAGAIN ? LATER : found;
+    }
+    if (!socket_is_ip(r->kind) || kind_protocol(r->kind) == PROTOCOLS) {
+        to->kind = r->kind.domain == AF_NETLINK ? DESTINATION_NONE : DESTINATION_OTHER;
+        return 0;
+    }
+    if (!datagram && is_send(r->call)) { /* a TCP send has no destination of its own */
+        *len = 0;
+        return 0;
+    }
+    /* A send on a datagram socket of IPv4 takes AF_UNSPEC for AF_INET; so does bind. To connect it means disconnect,
+     * and to a send of IPv6 no address at all. */
+    if (family == AF_UNSPEC && r->call != CALL_CONNECT && r->kind.domain == AF_INET)
+        family = AF_INET;
+    else if (family == AF_UNSPEC && is_send(r->call))
+        *len = 0;
+    bool v4 = family == AF_INET && *len >= sizeof address->v4;
+    bool v6 = family == AF_INET6 && *len >= 24 && r->kind.domain == AF_INET6; /* a socket of IPv4 never becomes one */
+    if (!v4 && !v6)
+        return 0;
+    if (family == AF_INET6 && *len < sizeof address->v6)
+        address->v6.sin6_scope_id = 0; /* RFC 2133's shorter form has none */
+    sa_family_t given = address->any.sa_family;
+    address->any.sa_family = family;
+    to->kind = DESTINATION_IP;
+    to->protocol = kind_protocol(r->kind);
+    ip_addr_from_sockaddr(address, &to->addr, &to->port);
+    to->dual = r->kind.domain == AF_INET6 && to->addr.version == 6 && ip_addr_is_unspecified(to->addr) &&
+               r->call == CALL_BIND && sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
+    if (r->call == CALL_BIND) /* which takes AF_UNSPEC with 0.0.0.0 only, as it shall say itself */
+        address->any.sa_family = given;
+    if (family == AF_INET6 && ip_addr_is_link_local(to->addr))
+        to->steered = address->v6.sin6_scope_id != 0;
+    if (to->protocol == PROTOCOL_ICMP)
+        to->port = 0;
+    if (ip_addr_is_unspecified(to->addr) && r->call != CALL_BIND)
+        parse_unspecified(r, address, source, to);
+    return 0;
+}
+
+/* connect, bind: a descriptor and an address. 0 or -errno, in the kernel's order of checks: to bind, what is no socket
+ * comes before a bad address; to connect, only what is no descriptor (which is what O_PATH makes of it) does. */
+static int parse_address(struct request *r)
+{
+    int64_t len = (int32_t)r->args[2];
+    int result = parse_pin(r);
+
+    if (result < 0)
+        return result;
+    int kind = pin_kind(r->pin, &r->kind);
+    if (kind < 0 && (kind == -EBADF || r->call == CALL_BIND))
+        return kind;
+    if (len < 0 || len > ADDRESS_MAX)
+        return -EINVAL;
+    memset(&r->address, 0, sizeof r->address);
+    result = child_read(r->tid, r->args[1], &r->address, (size_t)len);
+    if (result < 0 || kind < 0)
+        return result < 0 ? result : kind;
+    r->address_len = (socklen_t)len;
+    return parse_destination(r, &r->address, &r->address_len, (struct ip_addr){0, 0, 0}, &r->to);
+}
+
+#endif

@@ -1,0 +1,334 @@
+/* pending.h - calls that wait, without anybody waiting */
+#ifndef SERVE_PENDING_H
+#define SERVE_PENDING_H
+
+#include "decide.h"
+#include "dispatch.h"
+#include "reply.h"
+#include "send.h"
+#include "../policy/ask.h"
+#include "../policy/call.h"
+#include "../policy/live.h"
+#include "../policy/traps.h"
+#include "../sys/asker.h"
+#include "../sys/clock.h"
+#include "../sys/kernel.h"
+#include "../sys/limits.h"
+#include "../sys/notify.h"
+#include "../sys/pin.h"
+#include "../sys/process.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+static struct pending {
+    struct request request;
+    uint64_t cookie;  /* of a connecting socket: who else waits for it */
+    uint16_t order;   /* its place in pending_order */
+    bool by_tick;     /* the socket's readiness says nothing: try again on the tick, ever more rarely */
+    uint64_t again;   /* when, by clock_ms() */
+    uint64_t patience; /* until the next, in milliseconds */
+} pending[PENDING_MAX];
+
+static uint16_t pending_order[PENDING_MAX]; /* places in pending: those in use first */
+static size_t n_pending, n_pending_used; /* now, and at most so far */
+static size_t n_yielding;                /* how many wait for their turn only */
+static size_t n_joined;                  /* how many of them wait for another's connection */
+static size_t pending_turn;              /* where the next tick goes on */
+
+static void pending_watch(struct pending *p, uint32_t events, int operation)
+{
+    if (watch(operation, p->request.pin, events, EVENT_PENDING + (uint64_t)(p - pending)) < 0)
+        p->by_tick = true;
+}
+
+/* Does the readiness of its socket say nothing about a call? */
+static bool pending_is_deaf(const struct request *r)
+{
+    return r->later || (r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT));
+}
+
+/* The place that pending_keep takes next; there is one. */
+static struct pending *pending_free(void)
+{
+    if (n_pending == n_pending_used)
+        pending_order[n_pending] = (uint16_t)n_pending_used++;
+    return &pending[pending_order[n_pending]];
+}
+
+/* The request and its pin move in here. */
+static struct pending *pending_keep(const struct request *r)
+{
+    struct pending *p = pending_free();
+
+    *p = (struct pending){.request = *r, .order = (uint16_t)n_pending++};
+    n_joined += r->joined;
+    n_yielding += r->yields;
+    return p;
+}
+
+/* Keep a call whose first try has to wait. */
+static void pending_add(struct request *r)
+{
+    if (n_pending == PENDING_MAX) {
+        reply(r, outcome_reply(-ENOBUFS));
+        return;
+    }
+    struct pending *p = pending_keep(r);
+    uint64_t timeout = pin_send_timeout(r->pin);
+    p->request.was_pending = true;
+    p->request.deadline = timeout ? clock_ms() + timeout : 0;
+    p->cookie = r->call == CALL_CONNECT && r->kind.domain != AF_UNIX ? pin_cookie(r->pin) : 0;
+    p->by_tick = pending_is_deaf(r);
+    if (!p->by_tick)
+        pending_watch(p, r->yields ? 0 : EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_ADD);
+}
+
+static void pending_remove(struct pending *p)
+{
+    uint16_t last = pending_order[--n_pending];
+
+    n_joined -= p->request.joined;
+    n_yielding -= p->request.yields;
+    pending_order[p->order] = last;
+    pending_order[n_pending] = (uint16_t)(p - pending);
+    pending[last].order = p->order;
+    p->order = (uint16_t)n_pending;
+}
+
+/* Take a call out. The pin leaves epoll first: the child's own descriptor keeps the file alive after our close. */
+static void pending_take(struct pending *p)
+{
+    struct asker_question *q = asker_find(&asker, p->request.question);
+
+    if (q != NULL)
+        asker_leave(&asker, q);
+    unwatch(p->request.pin);
+    pending_remove(p);
+}
+
+/* Its answer is known. */
+static void pending_end(struct pending *p, struct outcome outcome)
+{
+    pending_take(p);
+    reply(&p->request, outcome);
+}
+
+/* The connection that these waited for has come, or failed, or was given up: the kernel wakes all of them. */
+static void pending_end_joined(uint64_t cookie, int result)
+{
+    for (size_t i = n_pending; i-- > 0;) {
+        struct pending *p = &pending[pending_order[i]];
+
+        if (p->cookie == cookie)
+            pending_end(p, outcome_reply(result));
+    }
+}
+
+/* Hold a call until the question about it is answered. false: the answer is there already, or nobody will give one. */
+static bool pending_hold(struct request *r)
+{
+    struct pending *place = n_pending < PENDING_MAX ? pending_free() : NULL;
+    bool answered = false;
+    struct asker_question *q = place ? ask_about(r, (uint32_t)(place - pending) + 1, &answered) : NULL;
+
+    if (q != NULL && !answered) {
+        r->question = q->id;
+        pending_keep(r);
+        return true;
+    }
+    r->answer = q != NULL ? (enum answer)q->answer : ANSWER_DENY;
+    if (q != NULL)
+        asker_close(&asker, q);
+    return false;
+}
+
+/* Run a call, for the first time or since it was answered; then reply, or keep it. */
+static void pending_run(struct request *r)
+{
+    struct outcome outcome = call_run(r);
+
+    for (unsigned tries = 0; outcome.what == HOLD; tries++) {
+        if (tries == ASKS_MAX) /* it leads elsewhere each time it is looked at */
+            outcome = send_end(r, -r->refusal);
+        else if (pending_hold(r))
+            return;
+        else
+            outcome = call_run(r);
+    }
+    if (outcome.what == PEND) {
+        pending_add(r);
+        return;
+    }
+    if (r->call == CALL_CONNECT && n_pending > 0 && r->address.any.sa_family == AF_UNSPEC && outcome.what == REPLY &&
+        outcome.value == 0 && socket_is_ip(r->kind))
+        pending_end_joined(pin_cookie(r->pin), -EPIPE);
+    reply(r, outcome);
+}
+
+/* The question about a held call is answered. */
+static void pending_answer(struct pending *p, enum answer answer)
+{
+    struct asker_question *q = asker_find(&asker, p->request.question);
+    struct request r;
+
+    if (q != NULL)
+        asker_close(&asker, q);
+    p->request.question = 0;
+    pending_take(p);
+    r = p->request;
+    r.answer = answer;
+    pending_run(&r);
+}
+
+/* Answer all held calls, or those about one subject. */
+static void pending_answer_all(const struct subject *subject, enum answer answer)
+{
+    for (size_t i = n_pending; i-- > 0;) {
+        struct pending *p = i < n_pending ? &pending[pending_order[i]] : NULL;
+
+        if (p != NULL && p->request.question != 0 &&
+            (subject == NULL || subject_same(&p->request.asked, subject)))
+            pending_answer(p, answer);
+    }
+}
+
+/* Try a call again; `told`: since epoll says that its socket is ready. Where that changes nothing (a socket that was
+ * shut down before it connects is always "ready"), the tick tries it from then on. */
+static void pending_retry(struct pending *p, bool told)
+{
+    struct request *r = &p->request;
+    size_t before = r->sent_bytes + r->sent_messages;
+    uint64_t cookie = p->cookie;
+
+    n_yielding -= r->yields;
+    r->yields = false;
+    struct outcome outcome = call_run(r);
+    n_yielding += r->yields;
+    if (outcome.what == PEND && r->yields)
+        return;
+    if (outcome.what == HOLD) { /* its next message has another destination */
+        pending_take(p);
+        struct request held = p->request;
+        pending_run(&held);
+        return;
+    }
+    if (outcome.what == PEND) {
+        bool moved = r->sent_bytes + r->sent_messages != before;
+        if (moved)
+            p->again = p->patience = 0;
+        p->by_tick = pending_is_deaf(r) || (!moved && (p->by_tick || told));
+        if (!p->by_tick)
+            pending_watch(p, EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_MOD);
+        return;
+    }
+    pending_end(p, outcome);
+    if (cookie != 0 && n_joined > 0 && outcome.what == REPLY)
+        pending_end_joined(cookie, outcome.value == 0 ? 0 : -ECONNABORTED);
+}
+
+/* What a signal that came meanwhile makes of a waiting call (signal(7)): 0 nothing, else the errno to end it with. The
+ * kernel turns ERESTARTSYS into EINTR or a restart, but only for the thread that it chose for the signal; any other
+ * thread would see the number itself. */
+static int pending_interruption(const struct pending *p)
+{
+    const struct request *r = &p->request;
+    int restart = r->deadline ? EINTR : KERNEL_ERESTARTSYS;
+    struct process_status thread, leader;
+
+    if (process_status_read(r->tid, &thread) < 0)
+        return 0;
+    if (thread.pending & ~thread.blocked)
+        return restart;
+    uint64_t shared = thread.shared_pending & ~thread.blocked;
+    if (shared != 0) {
+        if (r->tid == thread.leader)
+            return restart;
+        if (process_status_read(thread.leader, &leader) == 0 && (shared & ~leader.blocked) != 0 && leader.state != 'Z')
+            return 0; /* the leader's */
+        return process_others_block(thread.leader, r->tid, shared) ? restart : EINTR; /* in doubt, what is no secret */
+    }
+    if (thread.threads > 1 && process_is_stopped(thread.leader, r->tid))
+        return restart;
+    return 0;
+}
+
+/* The policy has changed while a call was held: what a change decides needs no answer any more. */
+static void pending_judge_held(struct pending *p)
+{
+    struct request *r = &p->request;
+
+    r->judged = live.order;
+    if (r->to.kind != DESTINATION_IP || r->call == CALL_BIND || r->call == CALL_LISTEN)
+        return;
+    live_find_scopes_of(r->tid);
+    if (is_undecided(&r->to, decide(&r->to)))
+        return;
+    pending_take(p);
+    struct request held = *r;
+    held.question = 0;
+    pending_run(&held);
+}
+
+/* Look after one waiting call: drop it when its caller is gone, end it when a signal came or its time is up. */
+static void pending_tick(struct pending *p, uint64_t now)
+{
+    struct request *r = &p->request;
+
+    if (!notify_valid(here.listener, r->id)) {
+        pending_end(p, (struct outcome){VANISHED, 0});
+        return;
+    }
+    int interruption = here.proc && here.killable ? pending_interruption(p) : 0; /* else the kernel ends it */
+    if (interruption != 0) {
+        pending_end(p, send_end(r, -interruption));
+        return;
+    }
+    struct asker_question *q = asker_find(&asker, r->question);
+    if (q != NULL) {
+        if (now >= q->deadline)
+            pending_answer(p, ANSWER_DENY);
+        else if (r->judged != live.order)
+            pending_judge_held(p);
+        return;
+    }
+    if (r->judged != live.order && p->cookie != 0) {
+        pending_retry(p, false);
+        return;
+    }
+    if (r->deadline != 0 && now >= r->deadline) {
+        bool local = r->kind.domain == AF_UNIX;
+        int64_t error = r->call != CALL_CONNECT || local ? -EAGAIN : r->joined ? -EALREADY : -EINPROGRESS;
+
+        pending_end(p, send_end(r, error));
+        return;
+    }
+    if (p->by_tick && now >= p->again) {
+        p->patience = p->patience < PATIENCE_MAX ? 2 * p->patience + TICK_MS : PATIENCE_MAX;
+        p->again = now + p->patience;
+        pending_retry(p, false);
+    }
+}
+
+static void pending_tick_some(void)
+{
+    uint64_t now = clock_ms();
+    size_t looks = n_pending < TICK_ENTRIES ? n_pending : TICK_ENTRIES;
+
+    while (looks-- > 0 && n_pending > 0 && clock_ms() <= now + TICK_BUDGET_MS) {
+        pending_turn = pending_turn == 0 || pending_turn > n_pending ? n_pending : pending_turn;
+        pending_tick(&pending[pending_order[--pending_turn]], now);
+    }
+}
+
+/* A thread makes one call at a time: a new one means that nobody waits for its last one any more. */
+static void pending_end_of(pid_t tid)
+{
+    for (size_t i = n_pending; i-- > 0;)
+        if (pending[pending_order[i]].request.tid == tid) {
+            pending_end(&pending[pending_order[i]], (struct outcome){VANISHED, 0});
+            return;
+        }
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* process.h - calls on other processes: limits, scheduling, signals; and becoming a subreaper (prctl(2)) */
+#ifndef SERVE_PROCESS_H
+#define SERVE_PROCESS_H
+
+#include "../policy/ask.h"
+#include "../policy/call.h"
+#include "../policy/live.h"
+#include "../policy/tell.h"
+#include "../policy/traps.h"
+#include "../sys/base.h"
+#include "../sys/kernel.h"
+#include "../sys/lineage.h"
+#include "../sys/notify.h"
+#include "../sys/process.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Is this process one of the command's? Others of our descendants are our own: helpers, and what they start. */
+static bool is_inside(pid_t pid)
+{
+    const pid_t own[] = {here.closer.pid, here.proxy.pid, here.lookups.pid, ask_helper.pid};
+
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        if (own[i] > 0 && (pid == own[i] || process_descends(pid, own[i])))
+            return false;
+    return process_descends(pid, getpid());
+}
+
+/* Calls on other processes: their limits never, how they are scheduled and signalled within the sandbox only. All that
+ * counts is in registers: the kernel sees what we see. A process group may hold strangers. */
+static struct outcome call_on_others(struct request *r)
+{
+    bool priority = r->number == number_on(NR_setpriority, MACHINE_OURS);
+    bool by_kind = priority || r->number == number_on(NR_ioprio_set, MACHINE_OURS);
+    int one = priority ? PRIO_PROCESS : IOPRIO_PROCESS, kind = by_kind ? (int)r->args[0] : one;
+    pid_t pid = (pid_t)r->args[by_kind ? 1 : 0];
+    struct process_status status = {.leader = r->tid};
+
+    process_status_read(r->tid, &status);
+    bool self = pid == r->tid || pid == status.leader || (by_kind && pid == 0);
+    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && is_inside(pid));
+    pid_t led = pid == 0 ? getpgid(status.leader) : -pid; /* a group that a process of ours leads holds no stranger */
+    bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && is_inside(led);
+    bool nobody = kind < one || kind > one + 2 || (r->call != CALL_SIGNAL && kind == one && pid < 0);
+    if ((inside && kind == one) || group || nobody) /* nobody's the kernel refuses itself */
+        return (struct outcome){CONTINUE, 0};
+    if (kind == one && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+        return outcome_reply(-ESRCH);
+    tell_refused(r, "another process", "");
+    return outcome_reply(-EPERM);
+}
+
+/* A process becomes the parent of descendants that lose theirs. */
+static struct outcome call_reaper(const struct request *r)
+{
+    struct lineage_id process = lineage_of_thread(&live.lineage, r->tid);
+
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    lineage_add_reaper(&live.lineage, process);
+    return (struct outcome){CONTINUE, 0};
+}
+
+#endif

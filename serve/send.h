@@ -1,0 +1,311 @@
+/* send.h - sendto(2), sendmsg(2), sendmmsg(2): parse, decide, execute, a batch at a time; write(2) while learning */
+#ifndef SERVE_SEND_H
+#define SERVE_SEND_H
+
+#include "cmsg.h"
+#include "connect.h"
+#include "continue.h"
+#include "decide.h"
+#include "parse.h"
+#include "../policy/call.h"
+#include "../policy/learn.h"
+#include "../policy/seen.h"
+#include "../policy/tell.h"
+#include "../policy/traps.h"
+#include "../policy/types.h"
+#include "../sys/addr.h"
+#include "../sys/base.h"
+#include "../sys/childpath.h"
+#include "../sys/dns.h"
+#include "../sys/kernel.h"
+#include "../sys/limits.h"
+#include "../sys/message.h"
+#include "../sys/notify.h"
+#include "../sys/pin.h"
+#include "../sys/procfs.h"
+#include "../sys/unixtarget.h"
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+    SEEN_SENDS_MAX = 512, /* bytes of a write that are looked at: a query over UDP is no longer */
+};
+
+/* Something is sent on an IP socket: the first bytes of it. to: where, or nowhere that it would say: to its peer. */
+static void look_at_send(const struct request *r, const struct destination *to, const uint8_t *bytes, size_t len)
+{
+    struct destination peer = *to;
+    struct dns_question question;
+    char name[DNS_NAME_MAX + 1];
+    bool learns = policy.undecided == UNDECIDED_LEARNED;
+
+    if (learns && r->kind.domain == AF_UNIX && r->kind.type == SOCK_DGRAM)
+        learned_datagrams = true;
+    if (!socket_is_ip(r->kind) || kind_protocol(r->kind) == PROTOCOLS)
+        return;
+    if (to->kind != DESTINATION_IP) {
+        peer = (struct destination){.kind = DESTINATION_IP, .protocol = kind_protocol(r->kind)};
+        if (ip_addr_of_peer(r->pin, &peer.addr, &peer.port) < 0)
+            return;
+        if (learns && peer.protocol != PROTOCOL_TCP && is_undecided(&peer, decide(&peer)))
+            learn_destination(r, &peer, true);
+    }
+    if (peer.port != DNS_PORT || peer.protocol == PROTOCOL_ICMP)
+        return;
+    if (peer.protocol == PROTOCOL_TCP && len > 2 && (size_t)(bytes[0] << 8 | bytes[1]) == len - 2) {
+        bytes += 2;
+        len -= 2;
+    }
+    if (dns_read_query(bytes, len, &question) < 0)
+        return;
+    bool addresses = (question.type == DNS_A || question.type == DNS_AAAA) && dns_name_text(&question.name, name);
+    size_t seen = addresses ? seen_add(name, learns ? learned_command_of(r->tid) : 0) : SEEN_NAMES_MAX;
+    if (learns && is_undecided(&peer, decide(&peer)))
+        learn_question(r, &peer, question.type, seen);
+}
+
+/* Take out what passing descriptors on has left here. */
+static void batch_release(void)
+{
+    while (batch.n_rights > 0)
+        release(batch.rights[--batch.n_rights], (struct socket_kind){0, 0, 0});
+}
+
+static int send_flags(const struct request *r)
+{
+    return (int)r->args[r->call == CALL_SENDMSG ? 2 : 3];
+}
+
+static bool is_stream(struct socket_kind kind)
+{
+    return socket_is(kind, IPPROTO_TCP) || (kind.domain == AF_UNIX && kind.type == SOCK_STREAM);
+}
+
+/* Which messages of it come next. */
+static struct message_source send_source(const struct request *r)
+{
+    return (struct message_source){
+        .call = r->call == CALL_SENDTO ? MESSAGE_SENDTO : r->call == CALL_SENDMSG ? MESSAGE_SENDMSG : MESSAGE_SENDMMSG,
+        .tid = r->tid,
+        .args = r->args,
+        .ip = socket_is_ip(r->kind),
+        .stream = is_stream(r->kind),
+        .messages = r->sent_messages,
+        .bytes = r->sent_bytes,
+    };
+}
+
+/* How a send ends when nothing more can be done: with what was taken so far, else with the error, as any other call. */
+static struct outcome send_end(const struct request *r, int64_t error)
+{
+    size_t messages = r->sent_messages;
+
+    if (r->call != CALL_SENDMMSG)
+        return outcome_reply(r->sent_bytes > 0 ? (int64_t)r->sent_bytes : error);
+    if (r->sent_bytes > 0) { /* a stream's message was taken in part: it counts */
+        struct message_source source = send_source(r);
+
+        batch.messages[0].sent = (uint32_t)r->sent_bytes;
+        messages += message_tell_lengths(&batch, &source, 1);
+    }
+    return outcome_reply(messages > 0 ? (int64_t)messages : error);
+}
+
+/* A control message that isn't on the list. */
+static void tell_control(const struct request *r, const struct cmsghdr *c)
+{
+    char subject[64];
+
+    snprintf(subject, sizeof subject, "control message, level %d, type %d", c->cmsg_level, c->cmsg_type);
+    tell_refused(r, subject, "");
+}
+
+/* A permitted message to a port of the sandbox's own goes to its other number. 0, -errno or LATER. A datagram that is
+ * put together piece by piece would go there whoever has it by then. */
+static int remap_message(const struct request *r, size_t i)
+{
+    int held, result = remap_destination(r, &batch_to[i], &batch.names[i], &held);
+
+    if (held < 0)
+        return result;
+    batch.rights[batch.n_rights++] = held; /* it is closed when the batch is sent */
+    if (result == 0 && (send_flags(r) & MSG_MORE || sys_socket_option(r->pin, IPPROTO_UDP, KERNEL_UDP_CORK) > 0))
+        return -EOPNOTSUPP;
+    return result;
+}
+
+/* Judge the batch. How many leading messages may go; where that is none, -errno. */
+static int64_t decide_batch(struct request *r)
+{
+    size_t n = 0;
+    int error = 0;
+
+    for (; n < batch.n && error == 0; n++) {
+        struct kernel_msghdr *header = &batch.messages[n].header;
+        socklen_t len = (socklen_t)header->namelen;
+        struct ip_addr source = {0, 0, 0};
+        const struct cmsghdr *refused = NULL;
+
+        error = r->sent_bytes > 0 ? 0 : parse_control(r, n, &source, &refused);
+        int led = parse_destination(r, &batch.names[n], &len, source, &batch_to[n]);
+        error = error < 0 ? error : led;
+        header->namelen = (int32_t)len;
+        if (refused != NULL && n == 0)
+            tell_control(r, refused);
+        if (error < 0)
+            break;
+        struct decision decision = settle(r, &batch_to[n], decide(&batch_to[n]));
+        if (decision.verdict != VERDICT_ALLOW)
+            error = decision.verdict == VERDICT_ASK ? HELD : -decision.error;
+        if (error == 0 || (n == 0 && error != HELD))
+            tell_destination(r, &batch_to[n], decision);
+        if (error == 0)
+            error = remap_message(r, n);
+        if (error < 0)
+            break;
+        if (policy.undecided != UNDECIDED_REFUSED)
+            look_at_send(r, &batch_to[n], batch.parts[n][0].iov_base, batch.parts[n][0].iov_len);
+    }
+    return n > 0 ? (int64_t)n : error;
+}
+
+/* Would the kernel wait here? */
+static bool send_may_wait(const struct request *r)
+{
+    return !(send_flags(r) & MSG_DONTWAIT) && pin_blocks(r->pin);
+}
+
+/* Note what was taken of n messages. The reply when that was the end; PEND: go on. */
+static struct outcome send_advance(struct request *r, const struct message_source *source, size_t n, int64_t taken)
+{
+    if (source->stream) {
+        r->sent_bytes += (size_t)taken;
+        if (r->sent_bytes < batch.lengths[0])
+            return (struct outcome){PEND, 0};
+        taken = (int64_t)r->sent_bytes;
+    }
+    if (r->call != CALL_SENDMMSG)
+        return outcome_reply(taken);
+    if (n == 1) {
+        batch.messages[0].sent = (uint32_t)taken;
+        taken = 1;
+    }
+    size_t told = message_tell_lengths(&batch, source, (size_t)taken);
+    r->sent_messages += told;
+    r->sent_bytes = 0;
+    if (told < (size_t)taken || (taken > 0 && batch.messages[taken - 1].sent < batch.lengths[taken - 1]))
+        return send_end(r, -EFAULT);
+    return (struct outcome){PEND, 0};
+}
+
+/* Send n messages of the batch, with the caller's own rights where they count. How many were taken (of a stream:
+ * bytes), or -errno. */
+static int64_t execute_batch(const struct request *r, const struct message_source *source, size_t n)
+{
+    int flags = (send_flags(r) & (int)~(KERNEL_MSG_ZEROCOPY | KERNEL_MSG_CMSG_COMPAT)) | MSG_DONTWAIT | MSG_NOSIGNAL;
+    size_t piece = batch.parts[0][0].iov_len + batch.parts[0][1].iov_len;
+    bool counts = caller_counts(r);
+
+    if (source->stream && r->sent_bytes + piece < batch.lengths[0]) /* not its last */
+        flags = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
+    if (r->kind.domain == AF_UNIX)
+        unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+    if (counts && caller_enter(r) < 0)
+        return -EACCES;
+    int64_t taken = message_send(&batch, source, r->pin, n, flags);
+    if (counts)
+        caller_leave();
+    if (batch.n_rights > 0 && socket_is_ip(r->kind))
+        pin_uncork(r->pin);
+    return taken;
+}
+
+/* One batch, from parse to execute. PEND: go on; *waits: when the socket is ready. */
+static struct outcome send_batch(struct request *r, bool *waits)
+{
+    struct message_source source = send_source(r);
+    int64_t n = message_read(&batch, &source, r->kind.domain == AF_UNIX);
+
+    if (n <= 0)
+        return send_end(r, n);
+    n = decide_batch(r);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    *waits = n == LATER;
+    if (n == HELD)
+        return (struct outcome){HOLD, 0};
+    if (n < 0)
+        return n == LATER ? (struct outcome){PEND, 0} : send_end(r, n);
+    if (r->call == CALL_SENDMMSG) { /* the first whose length can't be told is the last that is sent */
+        size_t telling = message_tell_lengths(&batch, &source, (size_t)n);
+        n = telling < (size_t)n ? (int64_t)telling + 1 : n;
+    }
+    int64_t taken = execute_batch(r, &source, (size_t)n);
+    *waits = taken == -EAGAIN && send_may_wait(r);
+    if (*waits)
+        return (struct outcome){PEND, 0};
+    if (taken >= 0)
+        return send_advance(r, &source, (size_t)n, taken);
+    r->broken_pipe = taken == -EPIPE && source.stream && r->sent_bytes == 0 && !(send_flags(r) & MSG_NOSIGNAL);
+    return send_end(r, taken);
+}
+
+static struct outcome execute_send(struct request *r)
+{
+    struct outcome outcome = {PEND, 0};
+    bool waits = false;
+
+    if (r->was_pending && r->sent_bytes > 0 && pin_has_error(r->pin))
+        return send_end(r, 0); /* the error is the next send's */
+    r->yields = false;
+    for (unsigned round = 0; outcome.what == PEND && !waits && !r->yields; round++) {
+        outcome = send_batch(r, &waits);
+        batch_release();
+        r->yields = outcome.what == PEND && !waits && round == ROUNDS_MAX; /* others have their turn */
+    }
+    return outcome;
+}
+
+static struct outcome call_send(struct request *r)
+{
+    if (r->call != CALL_SENDTO && send_flags(r) & (int)KERNEL_MSG_CMSG_COMPAT)
+        return outcome_reply(-EINVAL);
+    if (!r->was_pending) {
+        int result = parse_socket(r);
+
+        if (result < 0)
+            return outcome_reply(result);
+        if (!socket_is_ip(r->kind) && call_continues(r))
+            return (struct outcome){notify_valid(here.listener, r->id) ? CONTINUE : VANISHED, 0};
+    }
+    return execute_send(r);
+}
+
+/* write, writev, while learning: looked at where they are a send on an IP socket. The kernel carries them out: they go
+ * to the socket's peer, whatever the caller does meanwhile. */
+static struct outcome call_write(struct request *r)
+{
+    static const struct destination to_peer = {.kind = DESTINATION_NONE};
+    struct iovec vector[16];
+    size_t n = r->args[2] < ARRAY_LEN(vector) ? (size_t)r->args[2] : ARRAY_LEN(vector);
+    uint8_t bytes[SEEN_SENDS_MAX];
+    char path[40], link[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/%d/fd/%d", procfs, r->tid, (int)r->args[0]);
+    if (childpath_readlink(path, link) < 0 || strncmp(link, "socket:", 7) != 0 || parse_socket(r) < 0)
+        return (struct outcome){CONTINUE, 0};
+    if (r->number == number_on(NR_write, MACHINE_OURS)) {
+        vector[0] = (struct iovec){(void *)(uintptr_t)r->args[1], r->args[2]};
+        n = 1;
+    } else if (child_read(r->tid, r->args[1], vector, n * sizeof *vector) < 0) {
+        n = 0;
+    }
+    ssize_t got = child_gather(r->tid, vector, n, 0, bytes, sizeof bytes);
+    look_at_send(r, &to_peer, bytes, got < 0 ? 0 : (size_t)got);
+    return (struct outcome){CONTINUE, 0};
+}
+
+#endif

@@ -1,0 +1,88 @@
+/* sockopt.h - setsockopt(2): joining multicast groups, SO_REUSEADDR; all else that is trapped is refused */
+#ifndef SERVE_SOCKOPT_H
+#define SERVE_SOCKOPT_H
+
+#include "decide.h"
+#include "parse.h"
+#include "../policy/call.h"
+#include "../policy/portremap.h"
+#include "../policy/tell.h"
+#include "../policy/traps.h"
+#include "../policy/types.h"
+#include "../sys/kernel.h"
+#include "../sys/membership.h"
+#include "../sys/notify.h"
+#include "../sys/pin.h"
+#include "../sys/remap.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+/* Join a multicast group on behalf: it is decided as a send to the group, whatever the port. */
+static struct outcome call_join(struct request *r)
+{
+    uint8_t value[512] = {0};
+    int level = (int)r->args[1], option = (int)r->args[2];
+    int64_t len = (int32_t)r->args[4];
+    int result = parse_socket(r);
+
+    if (result == 0 && len < 0)
+        result = -EINVAL;
+    len = len < (int64_t)sizeof value ? len : (int64_t)sizeof value;
+    if (result == 0)
+        result = child_read(r->tid, r->args[3], value, (size_t)len);
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_UDP}; /* TCP sockets can join, too */
+    if (socket_is(r->kind, IPPROTO_ICMP) || socket_is(r->kind, IPPROTO_ICMPV6))
+        r->to.protocol = PROTOCOL_ICMP;
+    if (socket_is_ip(r->kind) &&
+        membership_group(level, option, value, (size_t)len, &r->to.addr) == 0) {
+        struct decision decision = judge(r, decide_group(&r->to));
+
+        if (decision.verdict == VERDICT_ASK)
+            return (struct outcome){HOLD, 0};
+        if (decision.verdict == VERDICT_DENY)
+            return outcome_reply(-decision.error);
+    } else if (r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK) {
+        return outcome_reply(socket_is_ip(r->kind) ? -EINVAL : -EACCES);
+    }
+    return outcome_reply(sys_result(setsockopt(r->pin, level, option, value, (socklen_t)len)));
+}
+
+/* SO_REUSEADDR under --port-remap: it stays off while something is on its way to the socket. */
+static struct outcome call_reuse(struct request *r)
+{
+    int value = 0, result = parse_socket(r);
+
+    if (result == 0)
+        result = (int32_t)r->args[4] < (int32_t)sizeof value ? -EINVAL
+                                                            : child_read(r->tid, r->args[3], &value, sizeof value);
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    struct remap_kept *kept = remap_kept_of(&remap, r->pin);
+    if (kept != NULL) {
+        kept->shares = value != 0;
+        return outcome_reply(0);
+    }
+    return outcome_reply(sys_result(setsockopt(r->pin, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value)));
+}
+
+static struct outcome call_setsockopt(struct request *r)
+{
+    const struct trap *trap = trap_of(r->number, r->args);
+
+    if (trap != NULL && trap->when == WHEN_REMAPPED)
+        return call_reuse(r);
+    if (trap != NULL && trap->name == NULL)
+        return call_join(r);
+    if (trap != NULL)
+        tell_refused(r, trap->name, trap->when == WHEN_UNSTEERED ? "--allow-steering" : "");
+    return outcome_reply(-EPERM);
+}
+
+#endif
