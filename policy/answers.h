@@ -104,21 +104,6 @@ static const char *answer_resolver(struct client *c, struct slice fields)
     return NULL;
 }
 
-/* Options that say how it runs, not what it may do; and those whose rules are listed each by itself. */
-static bool option_is_policy(const struct option *option)
-{
-    static const char *const others[] = {
-        "--net-allow", "--net-deny", "--net-allow-bind", "--net-deny-bind", "--policy", "--log", "--log-allowed",
-        "--cwd", "--env", "--clean-env", "--timeout", "--wait-all", "--keep-fd", "--name", "--live", "--control", "-q",
-        "-v",
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        if (strcmp(option->name, others[i]) == 0)
-            return false;
-    return true;
-}
-
 /* A rule from the start, and the addresses of its name. Names' rules are in the order of the rules. */
 static void list_text(struct client *c)
 {
@@ -195,7 +180,7 @@ static const char *answer_policy(struct client *c, struct slice fields)
     if (!policy.any[LIST_ALLOW] && policy.any[LIST_DENY])
         growing_append(&c->out, slice_of("open\n"));
     for (size_t i = 0; i < settings.n_given; i++)
-        if (option_is_policy(settings.given[i].option)) {
+        if (settings.given[i].option->kind == OF_POLICY) {
             char name[40];
 
             snprintf(name, sizeof name, "option %s",
