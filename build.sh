@@ -426,7 +426,7 @@ lint() {
         mandoc -Tlint -W warning sandlock.1 || bad mandoc
     fi
     if awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' build.sh .ci/run sandlock.c \
-        serve/*.h policy/*.h sys/*.h | grep .; then
+        serve/*.h policy/*.h sys/*.h tests/*.[ch] tests/*/*.[ch] | grep .; then
         bad columns
     fi
     [ ! -e build/lint.failed ] || fail "lint: $(tr '\n' ' ' <build/lint.failed)"

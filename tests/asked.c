@@ -1,4 +1,4 @@
-/* asked - the other side of --ask in tests/ask.test: reads questions, keeps them in a file, answers in one way or another */
+/* asked - the other side of --ask in tests/ask.test: reads questions, keeps them in a file, answers in several ways */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdbool.h>
@@ -107,8 +107,8 @@ static void lie(void)
     while (question()) {
         unsigned long long id = id_of(line);
 
-        printf("%llu always\n%llu allow\n-%llu allow\n+%llu allow\n0x%llx allow\n 1 allow\nallow\n\n \n%llu\n\1\2\3 allow\n"
-               "99999999999999999999999999 allow\n0 allow\n",
+        printf("%llu always\n%llu allow\n-%llu allow\n+%llu allow\n0x%llx allow\n 1 allow\nallow\n\n \n%llu\n"
+               "\1\2\3 allow\n99999999999999999999999999 allow\n0 allow\n",
                id + 1, id + ASKED_WINDOW, id, id, id, id + 2ULL * ASKED_WINDOW);
         fflush(stdout);
         usleep(300000);

@@ -14,7 +14,7 @@ static const char usage_text[] =
     "usage: child signals               print each of HUP INT QUIT USR1 USR2 TERM that comes, until stdin ends\n"
     "       child stubborn              ignore TERM and never end\n"
     "       child default CMD...        run CMD with no signal ignored, as a shell's background commands have some\n"
-    "       child socket KIND CMD...    run CMD with a new udp, tcp, unix-dgram or unix socket, or an io_uring, as stdin\n"
+    "       child socket KIND CMD...    run CMD with a new udp, tcp, unix-dgram, unix socket or an io_uring as stdin\n"
     "       child closed CMD...         run CMD with stdin, stdout and stderr closed\n";
 
 static const struct {

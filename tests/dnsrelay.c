@@ -1,4 +1,4 @@
-/* dnsrelay - stands between a resolver and a real nameserver and does to UDP answers what bad networks and bad people do
+/* dnsrelay - stands between a resolver and a real nameserver, and does to UDP answers what bad networks and people do
  *
  *   dnsrelay LISTEN UPSTREAM pass         nothing
  *   dnsrelay LISTEN UPSTREAM delay MS     holds each for MS milliseconds

@@ -10,7 +10,7 @@
  *        livestorm hole                            outside: listen at 127.0.0.1 with a full backlog, so that a connect
  *                                                  waits, and print the port; a line on stdin makes room
  *        livestorm say SOCKET                      outside: stdin to the socket, what it answers to stdout
- * A CHANGE is "VERB RULE", or "VERB" alone. A refused connect has to be told by EACCES, since nobody listens on PORT. */
+ * A CHANGE is "VERB RULE", or "VERB" alone. A refused connect must get EACCES (--deny-errno): nobody is at PORT. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

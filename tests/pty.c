@@ -1,7 +1,7 @@
 /* pty - run a command on a terminal of its own and talk to it, step by step: tests/terminal.test.
  *
- * Prints only what `line` and `rest` ask for. Its exit status is the command's, 128+n for a signal; 99 when a text doesn't
- * come in time, or the command doesn't end, with all that was on the terminal on stderr. */
+ * Prints only what `line` and `rest` ask for. Its exit status is the command's, 128+n for a signal; 99 when a text
+ * doesn't come in time, or the command doesn't end, with all that was on the terminal on stderr. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /* family - the victim's address in every form that a socket takes (threats rows 4, 5, 49)
  *
- * usage: family alias | loopback | embedded | shapes | batches. Each form goes through every call that carries an address. */
+ * usage: family alias | loopback | embedded | shapes | batches
+ *
+ * Each form goes through every call that carries an address. */
 #include "attack.h"
 
 union address {

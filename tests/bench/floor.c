@@ -4,8 +4,9 @@
  *
  * For each connect, sendto, sendmsg and sendmmsg: wait, receive, read the memory, pin the socket, ask its domain and
  * type, check that the notification is valid, call, reply, close (seccomp_unotify(2)). For each open: read the path and
- * let the kernel go on. No policy, no limits, nothing pending: a call that blocks holds up all others. IPv4 and IPv6 sockets; of sendmsg, no control messages. It shares
- * sys/kernel.h's bare wrappers with sandlock and nothing above them, so that what gets slower there shows. */
+ * let the kernel go on. No policy, no limits, nothing pending: a call that blocks holds up all others. IPv4 and IPv6
+ * sockets; of sendmsg, no control messages. It shares sys/kernel.h's bare wrappers with sandlock and nothing above, so
+ * that what gets slower there shows. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "../../sys/kernel.h"
 #include "measure.h"

@@ -1,9 +1,5 @@
 /* fuzzer of sys/addr.h: the texts that libc's inet_pton takes, and no others, mean what it says they mean; what is
- * written is read again as the same; a prefix holds its own ends and nothing beyond
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/addr.c -o fuzz-addr &&
- *       ./fuzz-addr tests/fuzz/corpus/addr
- *   cc -DREPLAY tests/fuzz/addr.c -o replay-addr && ./replay-addr tests/fuzz/corpus/addr/(all of them) */
+ * written is read again as the same; a prefix holds its own ends and nothing beyond. */
 #include "../../sys/addr.h"
 
 #include <assert.h>

@@ -1,8 +1,5 @@
 /* fuzzer of sys/control.h: a message's end is its first empty line, what is taken has a verb and whole fields, and says
- * the same when it is written down again
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/control.c -o fuzz-control && ./fuzz-control tests/fuzz/corpus/control
- *   cc -DREPLAY tests/fuzz/control.c -o replay-control && ./replay-control tests/fuzz/corpus/control/(all of them) */
+ * the same when it is written down again. */
 #include "../../sys/control.h"
 #include "../../sys/growing.h"
 

@@ -1,8 +1,5 @@
-/* fuzzer of sys/dns.h: whatever comes as a message or as a name, what is read can be written and read again, and no name is
- * longer than a name may be.
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/dns.c -o fuzz-dns && ./fuzz-dns tests/fuzz/corpus/dns
- *   cc -DREPLAY tests/fuzz/dns.c -o replay-dns && ./replay-dns tests/fuzz/corpus/dns/(all of them) */
+/* fuzzer of sys/dns.h: whatever comes as a message or as a name, what is read can be written and read again, and no
+ * name is longer than a name may be. */
 #include "../../sys/dns.h"
 
 #include <assert.h>

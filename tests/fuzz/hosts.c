@@ -1,8 +1,5 @@
-/* fuzzer of sys/hosts.h and sys/resolvconf.h: words lie within their lines, a composed file has nothing to add to itself, a
- * configuration stays within its limits
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/hosts.c -o fuzz-hosts && ./fuzz-hosts tests/fuzz/corpus/hosts
- *   cc -DREPLAY tests/fuzz/hosts.c -o replay-hosts && ./replay-hosts tests/fuzz/corpus/hosts/(all of them) */
+/* fuzzer of sys/hosts.h and sys/resolvconf.h: words lie within their lines, a composed file has nothing to add to
+ * itself, a configuration stays within its limits. */
 #include "../../sys/hosts.h"
 #include "../../sys/resolvconf.h"
 

@@ -1,8 +1,5 @@
 /* fuzzer of sys/http.h and sys/urlpath.h: what is read lies within the bytes, no part of a head is read otherwise than
- * the whole, nobody finds a second end of a body, a normal form is its own
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/http.c -o fuzz-http && ./fuzz-http tests/fuzz/corpus/http
- *   cc -DREPLAY tests/fuzz/http.c -o replay-http && ./replay-http tests/fuzz/corpus/http/(all of them) */
+ * the whole, nobody finds a second end of a body, a normal form is its own. */
 #include "../../sys/http.h"
 #include "../../sys/urlpath.h"
 

@@ -1,4 +1,6 @@
-/* replay.h - a fuzzer as a program that runs the files given to it (-DREPLAY), each flush with the end of its memory */
+/* replay.h - a fuzzer as a program that runs the files given to it (-DREPLAY), each flush with the end of its memory
+ *
+ * ./build.sh test does that with the corpora; ./build.sh fuzz [SECONDS] [NAME...] makes libFuzzer's programs. */
 #ifdef REPLAY
 
 #include <stdint.h>

@@ -55,7 +55,8 @@ static bool fuzz_covers(const struct rule *rule, enum protocol protocol, struct 
     for (size_t i = 0; i < rule->n_ports; i++)
         port_fits = port_fits || (port >= rule->ports[i].first && port <= rule->ports[i].last);
     return port_fits && rule->protocols & 1u << protocol &&
-           (rule->target == TARGET_ANY || (rule->target == TARGET_PREFIX && ip_prefix_holds(rule->prefix, ip_prefix_of(addr))) ||
+           (rule->target == TARGET_ANY ||
+            (rule->target == TARGET_PREFIX && ip_prefix_holds(rule->prefix, ip_prefix_of(addr))) ||
             (rule->target == TARGET_WORD && special_is(rule->word, addr)));
 }
 

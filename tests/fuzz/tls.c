@@ -1,8 +1,5 @@
-/* fuzzer of sys/tls.h: no part of a ClientHello is read otherwise than the whole, a name is a host name, and what stands
- * behind the hello changes nothing
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/tls.c -o fuzz-tls && ./fuzz-tls tests/fuzz/corpus/tls
- *   cc -DREPLAY tests/fuzz/tls.c -o replay-tls && ./replay-tls tests/fuzz/corpus/tls/(all of them) */
+/* fuzzer of sys/tls.h: no part of a ClientHello is read otherwise than the whole, a name is a host name, and what
+ * stands behind the hello changes nothing. */
 #include "../../sys/tls.h"
 
 #include <assert.h>

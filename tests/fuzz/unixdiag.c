@@ -1,9 +1,4 @@
-/* fuzzer of sys/unixdiag.h: whatever comes as answers, what is found lies within them
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/unixdiag.c -o fuzz-unixdiag &&
- *       ./fuzz-unixdiag tests/fuzz/corpus/unixdiag
- *   cc -DREPLAY tests/fuzz/unixdiag.c -o replay-unixdiag &&
- *       ./replay-unixdiag tests/fuzz/corpus/unixdiag/(all of them) */
+/* fuzzer of sys/unixdiag.h: whatever comes as answers, what is found lies within them. */
 #define _GNU_SOURCE
 #include <sys/socket.h>
 

@@ -285,7 +285,8 @@ static void test_covers(void)
     EXPECT(ip_prefix_holds(canonical("0.0.0.0/0"), ip_prefix_of(addr("8.8.8.8"))));
     EXPECT(!ip_prefix_holds(canonical("0.0.0.0/0"), ip_prefix_of(addr("::1"))));
     EXPECT(!ip_prefix_holds(canonical("::/0"), ip_prefix_of(addr("8.8.8.8"))));
-    EXPECT(!ip_prefix_holds(canonical("2001:db8::/64"), ip_prefix_of(addr("8.8.8.8")))); /* longer than an IPv4 address */
+    /* a prefix longer than an IPv4 address */
+    EXPECT(!ip_prefix_holds(canonical("2001:db8::/64"), ip_prefix_of(addr("8.8.8.8"))));
     EXPECT(ip_prefix_holds(canonical("fc00::/7"), ip_prefix_of(addr("fdff::1"))));
     EXPECT(!ip_prefix_holds(canonical("fc00::/7"), ip_prefix_of(addr("fe00::"))));
     EXPECT(ip_prefix_holds(canonical("1.2.3.4"), ip_prefix_of(addr("1.2.3.4"))));

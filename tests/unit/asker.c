@@ -101,7 +101,8 @@ static void test_what_counts(void)
     answer("1 allow\n");
     EXPECT(answered() == 0); /* it isn't sent */
     EXPECT(send_all() == 1);
-    answer("2 allow\n2049 allow\n0 allow\n-1 allow\n 1 allow\n1\tallow\n01x allow\nallow\n\n18446744073709551617 allow\n");
+    answer("2 allow\n2049 allow\n0 allow\n-1 allow\n 1 allow\n1\tallow\n01x allow\nallow\n\n"
+           "18446744073709551617 allow\n");
     EXPECT(answered() == 0);
     answer("1\n");
     EXPECT(answered() == 1 && word[0] == 0); /* no word: the caller refuses */

@@ -1,5 +1,5 @@
-/* unit test of sys/dns.h: names, messages written and read again, hostile bytes, chains of CNAMEs; and the fuzzer's corpus,
- * as it is and damaged, flush against an unreadable page */
+/* unit test of sys/dns.h: names, messages written and read again, hostile bytes, chains of CNAMEs; and the fuzzer's
+ * corpus, as it is and damaged, flush against an unreadable page */
 #include "unit.h"
 
 #include "../fuzz/dns.c"
@@ -38,10 +38,14 @@ static bool valid(const char *text)
 
 static void test_names(void)
 {
-    static const char *const good[] = {"example.com", "EXAMPLE.com", "example.com.", "a", "xn--bcher-kva.example", "a-b.c",
-                                       "my_service", "_tcp.example", "1.2.3.4.in-addr.arpa", "4chan.org", "x.1a"};
-    static const char *const bad[] = {"", ".", "..", ".a", "a..b", "a..", "-a", "a-", "a.-b", "a b", "a/b", "a:b", "a@b",
-                                      "b\303\274cher.example", "*.example.com", "1.2.3.4", "1.2.3", "999", "a.1", "a\n"};
+    static const char *const good[] = {
+        "example.com", "EXAMPLE.com", "example.com.", "a", "xn--bcher-kva.example", "a-b.c", "my_service",
+        "_tcp.example", "1.2.3.4.in-addr.arpa", "4chan.org", "x.1a",
+    };
+    static const char *const bad[] = {
+        "", ".", "..", ".a", "a..b", "a..", "-a", "a-", "a.-b", "a b", "a/b", "a:b", "a@b", "b\303\274cher.example",
+        "*.example.com", "1.2.3.4", "1.2.3", "999", "a.1", "a\n",
+    };
     char *label = repeat(63, "."), text[300];
 
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -140,9 +144,11 @@ static void test_round_trip(void)
     struct dns_question question = {.name = name("Example.com"), .type = DNS_A, .class = DNS_CLASS_IN};
     struct dns_soa soa = {name("ns.example.com"), name("admin.example.com"), 1, 2, 3, 4, 5};
     struct dns_record records[] = {
-        {.section = DNS_ANSWER, .name = question.name, .type = DNS_CNAME, .class = 1, .ttl = 60, .target = name("b.org")},
+        {.section = DNS_ANSWER, .name = question.name, .type = DNS_CNAME, .class = 1, .ttl = 60,
+         .target = name("b.org")},
         {.section = DNS_ANSWER, .name = name("b.org"), .type = DNS_A, .class = 1, .ttl = 61, .address = {192, 0, 2, 1}},
-        {.section = DNS_ANSWER, .name = name("b.org"), .type = DNS_AAAA, .class = 1, .ttl = 0, .address = {32, 1, 13, 184}},
+        {.section = DNS_ANSWER, .name = name("b.org"), .type = DNS_AAAA, .class = 1, .ttl = 0,
+         .address = {32, 1, 13, 184}},
         {.section = DNS_AUTHORITY, .name = name("example.com"), .type = DNS_SOA, .class = 1, .ttl = 900, .soa = soa},
         {.section = DNS_ADDITIONAL, .name = question.name, .type = 16, .class = 1, .ttl = 1, .data = {"\4text", 5}},
         {.section = DNS_ADDITIONAL, .name = {.len = 1}, .type = DNS_OPT, .class = 4096, .ttl = 0x8000},
@@ -337,8 +343,8 @@ static void test_negative(void)
     EXPECT(addrs(&message, out, &ttl) == -EPROTO);
 }
 
-/* The corpus through the fuzzer's invariants, which abort; then with bytes changed, dropped or cut off. The same in every
- * run. */
+/* The corpus through the fuzzer's invariants, which abort; then with bytes changed, dropped or cut off. The same in
+ * every run. */
 static void test_corpus(void)
 {
     static uint8_t bytes[DNS_MESSAGE_MAX];

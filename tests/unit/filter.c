@@ -269,8 +269,8 @@ static void test_splits(enum machine machine)
     }
 }
 
-/* Opens that could read /etc/hosts are looked at where a policy has names, those as pam_loginuid's where /proc is closed
- * to root, and only those. */
+/* Opens that could read /etc/hosts are looked at where a policy has names, those as pam_loginuid's where /proc is
+ * closed to root, and only those. */
 static const struct {
     const char *what;
     int numbers[MACHINES];

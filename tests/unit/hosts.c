@@ -1,4 +1,4 @@
-/* unit test of sys/hosts.h: what a hosts file says, what a sandbox gets to see of it, and what an image can't do with it */
+/* unit test of sys/hosts.h: what a hosts file says, what a sandbox gets to see of it, what an image can't do with it */
 #include "unit.h"
 
 #include "../../sys/hosts.h"
@@ -65,7 +65,8 @@ static void test_machine(void)
 
 static void test_lines(void)
 {
-    struct slice rest = flush("\n# all\n  10.0.0.1 \t a.b  c\r\n10.0.0.2\nfe80::1%lo d\nnonsense e\n2001:db8::1 f#g\n10.0.0.3 h");
+    struct slice rest = flush("\n# all\n  10.0.0.1 \t a.b  c\r\n10.0.0.2\nfe80::1%lo d\nnonsense e\n2001:db8::1 f#g\n"
+                              "10.0.0.3 h");
     struct hosts_line line;
 
     EXPECT(hosts_next(&rest, &line) && line.addr.lo == 0x0a000001 && hosts_line_has(line, slice_of("C")));

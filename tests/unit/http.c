@@ -78,7 +78,8 @@ static const char *const malformed[] = {
     /* fields */
     GET "X : y\r\n\r\n", GET "X\t: y\r\n\r\n", GET " X: y\r\n\r\n", GET "X: y\r\n folded\r\n\r\n",
     GET "X: y\r\n\tfolded\r\n\r\n", GET ": y\r\n\r\n", GET "X\r\n\r\n", GET "X: y\n\r\n", GET "X: y\r\n\n",
-    GET "X: y\rZ: w\r\n\r\n", GET "X: \x0b\r\n\r\n", GET "X\xe9: y\r\n\r\n", "GET / HTTP/1.1\r\n Host: a.example\r\n\r\n",
+    GET "X: y\rZ: w\r\n\r\n", GET "X: \x0b\r\n\r\n", GET "X\xe9: y\r\n\r\n",
+    "GET / HTTP/1.1\r\n Host: a.example\r\n\r\n",
     /* what llhttp's tests have besides */
     "GET / ICE/1.0\r\n" HOST "\r\n", "GET / IHTTP/1.0\r\n" HOST "\r\n", "PUT / RTSP/1.0\r\n" HOST "\r\n",
     "GET / HTTP/5.6\r\n", "GET /a b/ HTTP/1.1\r\n" HOST "\r\n", "GET / HTTP/1.1\rX: 1\r\n",

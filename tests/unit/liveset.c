@@ -1,5 +1,5 @@
-/* unit test of sys/liveset.h and sys/ipbox.h: a set that changes answers as a scan of its rules would, and what boxes have
- * in common, or without each other, is that address by address and port by port */
+/* unit test of sys/liveset.h and sys/ipbox.h: a set that changes answers as a scan of its rules would, and what boxes
+ * have in common, or without each other, is that address by address and port by port */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "unit.h"
 

@@ -1,5 +1,5 @@
-/* unit test of sys/resolve.h, sys/query.h and sys/resolvconf.h: names against servers on loopback that delay, drop, cut,
- * forge, refuse and lie. What a server does depends on the first label that it is asked for. */
+/* unit test of sys/resolve.h, sys/query.h and sys/resolvconf.h: names against servers on loopback that delay, drop,
+ * cut, forge, refuse and lie. What a server does depends on the first label that it is asked for. */
 #include "unit.h"
 
 #include "../../sys/resolve.h"
@@ -75,15 +75,17 @@ static void reply_addr(struct reply *reply, const struct request *request, const
 
 static void reply_cname(struct reply *reply, const struct dns_name *owner, const struct dns_name *target)
 {
-    struct dns_record record = {.name = *owner, .type = DNS_CNAME, .class = DNS_CLASS_IN, .ttl = 300, .target = *target};
+    struct dns_record record = {.name = *owner, .type = DNS_CNAME, .class = DNS_CLASS_IN, .ttl = 300,
+                                .target = *target};
 
     dns_write_record(&reply->writer, &record);
 }
 
 static void reply_soa(struct reply *reply)
 {
-    struct dns_record record = {.section = DNS_AUTHORITY, .name = text_name("test"), .type = DNS_SOA, .class = DNS_CLASS_IN,
-                                .ttl = 900, .soa = {text_name("ns.test"), text_name("admin.test"), 1, 2, 3, 4, 60}};
+    struct dns_record record = {.section = DNS_AUTHORITY, .name = text_name("test"), .type = DNS_SOA,
+                                .class = DNS_CLASS_IN, .ttl = 900,
+                                .soa = {text_name("ns.test"), text_name("admin.test"), 1, 2, 3, 4, 60}};
 
     dns_write_record(&reply->writer, &record);
 }
@@ -466,8 +468,8 @@ static void test_forged(void)
         EXPECT(resolve(names[i]) == RESOLVE_FOUND && has(both));
 }
 
-/* Each query has an id and a source port of its own choice. Sixteen bits each: among 40 some ids may be the same, but not
- * many, and they don't count up. */
+/* Each query has an id and a source port of its own choice. Sixteen bits each: among 40 some ids may be the same, but
+ * not many, and they don't count up. */
 static void test_random(void)
 {
     unsigned same = 0, follows = 0;
@@ -652,8 +654,8 @@ static bool server(const char *text, const char *expected)
 static void test_config(void)
 {
     struct resolvconf conf;
-    static const char text[] = "# nameserver 10.9.9.9\n; x\nnameserver 10.0.0.1\nnameserver\t::1 \nnameserver x\n nameserver "
-                               "fe80::1%lo\ndomain gone.test\nsearch a.test  b.test. bad..test c.test\n"
+    static const char text[] = "# nameserver 10.9.9.9\n; x\nnameserver 10.0.0.1\nnameserver\t::1 \nnameserver x\n"
+                               " nameserver fe80::1%lo\ndomain gone.test\nsearch a.test  b.test. bad..test c.test\n"
                                "options ndots:3 timeout:99 attempts:0 rotate edns0 ndots:x debug ndots: timeout";
 
     EXPECT(server("10.0.0.1", "10.0.0.1:53") && server("10.0.0.1:5353", "10.0.0.1:5353"));

@@ -144,7 +144,8 @@ static void test_rows(void)
         test_address(beside(block.addr, -1), registries[i].block, "preceding");
         test_address(beside(last, 1), registries[i].block, "following");
     }
-    EXPECT(in(WORD_PUBLIC, addr("9.255.255.255")) && in(WORD_PUBLIC, addr("11.0.0.0"))); /* the list isn't all there is */
+    /* the list isn't all there is */
+    EXPECT(in(WORD_PUBLIC, addr("9.255.255.255")) && in(WORD_PUBLIC, addr("11.0.0.0")));
     EXPECT(in(WORD_PUBLIC, addr("2001:200::")) && in(WORD_PUBLIC, addr("2003::")) && in(WORD_PUBLIC, addr("fbff::")));
     EXPECT(!in(WORD_PUBLIC, addr("192.0.0.11")) && in(WORD_PUBLIC, addr("192.0.1.0")));
 }

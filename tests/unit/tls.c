@@ -124,8 +124,8 @@ static void test_large(void)
 
 static void test_malformed(void)
 {
-    static const char *const firsts[] = {"G", "\x15", "\x80", "\x16\x02", "\x16\x03\x01\x00\x00", "\x16\x03\x01\x50\x00",
-                                         "\x16\x03\x01\x00\x01\x02"};
+    static const char *const firsts[] = {"G", "\x15", "\x80", "\x16\x02", "\x16\x03\x01\x00\x00",
+                                         "\x16\x03\x01\x50\x00", "\x16\x03\x01\x00\x01\x02"};
     static const size_t lens[] = {1, 1, 1, 2, 5, 5, 6};
     static const struct {
         const char *name;
