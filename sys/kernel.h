@@ -10,6 +10,7 @@
 #include <linux/seccomp.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -368,6 +369,17 @@ static int sys_disconnect(int fd)
     struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
     return sys_result(connect(fd, &nowhere, sizeof nowhere));
+}
+
+/* sched_setscheduler(2) past libc, which has none: when this process wakes, the one that runs goes on (SCHED_BATCH,
+ * sched(7)). 0 or -errno; where it has another policy than the usual one, that stays. */
+static int sys_schedule_as_batch(void)
+{
+    const struct sched_param priority = {0};
+
+    if (syscall(__NR_sched_getscheduler, 0) != SCHED_OTHER)
+        return 0;
+    return sys_result(syscall(__NR_sched_setscheduler, 0, SCHED_BATCH, &priority));
 }
 
 #endif
