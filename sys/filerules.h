@@ -43,7 +43,7 @@ static uint64_t file_rules_taken(const struct file_rules *rules, const char *pat
 static int file_rules_permit(const struct file_rules *rules, int ruleset, const char *path, uint64_t rights,
                              size_t length)
 {
-    int fd CLOSE_FD = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    int fd CLOSE_FD = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC | O_NOFOLLOW); /* libc's open() makes two calls */
     struct stat status;
 
     rights &= ~file_rules_taken(rules, path, false, length);
@@ -57,7 +57,7 @@ static int file_rules_permit(const struct file_rules *rules, int ruleset, const 
     for (struct dirent *entry; result == 0 && (entry = readdir(directory)) != NULL;) {
         char name[PATH_MAX];
 
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+        if (entry->d_type != DT_LNK && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
             snprintf(name, sizeof name, "%s/%s", strcmp(path, "/") == 0 ? "" : path, entry->d_name) < (int)sizeof name)
             result = file_rules_permit(rules, ruleset, name, beside, length);
     }
