@@ -18,7 +18,7 @@ enum __attribute__((packed)) bpf_test {
     BPF_NONZERO, /* any of the 64 bits */
 };
 
-enum { BPF_CONDITIONS = 3, BPF_INSTRUCTIONS = 2048, BPF_ROWS = 256, BPF_RUN = 8, BPF_X32_BIT = 0x40000000 };
+enum { BPF_CONDITIONS = 3, BPF_INSTRUCTIONS = 2048, BPF_ROWS = 256, BPF_RUN = 8, BPF_RESULTS = 16, BPF_X32_BIT = 0x40000000 };
 
 struct bpf_condition {
     enum bpf_test test;
@@ -143,26 +143,12 @@ static bool bpf_decided(const struct bpf_row *row, size_t depth)
     return depth == BPF_CONDITIONS || row->conditions[depth].test == BPF_ALWAYS;
 }
 
-/* A run of comparisons of the same argument, one instruction each, ends in one return that all of them jump to. Before
- * one more of them: take the return away; the run's jumps get longer by that one. */
-static void bpf_extend_run(struct bpf_program *program, unsigned run)
-{
-    program->len--;
-    program->code[program->len - 1].jf = 0;
-    for (unsigned i = run; i < program->len; i++) {
-        program->overflow = program->overflow || program->code[i].jt == UINT8_MAX;
-        program->code[i].jt++;
-    }
-}
-
 /* rows[first..last), whose conditions before `depth` hold. A condition that neighbours share is tested once, and an
  * argument that is at hand is not loaded again: the kernel compiles every instruction at start. */
 static void bpf_emit_rows(struct bpf_program *program, const struct bpf_row *rows, size_t first, size_t last,
                           size_t depth)
 {
     const struct bpf_condition *at_hand = NULL; /* what was loaded, when every way here leaves it so */
-    unsigned run = 0;
-    uint32_t run_result = 0;
 
     for (size_t end = first; first < last; first = end) {
         if (bpf_decided(&rows[first], depth)) {
@@ -174,14 +160,9 @@ static void bpf_emit_rows(struct bpf_program *program, const struct bpf_row *row
             end++;
         bool equal = c->test == BPF_EQUAL, lone = bpf_decided(&rows[first], depth + 1);
         bool loaded = equal && at_hand && at_hand->argument == c->argument && at_hand->mask == c->mask;
-        if (loaded && lone && rows[first].result == run_result && !program->overflow)
-            bpf_extend_run(program, run);
-        else
-            run = program->len + (loaded ? 0 : c->mask == UINT32_MAX ? 1 : 2);
         unsigned jump = bpf_begin_condition(program, c, loaded);
         bpf_emit_rows(program, rows, first, end, depth + 1);
         bpf_end_condition(program, c, jump);
-        run_result = rows[first].result;
         at_hand = equal && lone ? c : NULL;
     }
 }
@@ -257,6 +238,73 @@ static size_t bpf_sort(struct bpf_row sorted[BPF_ROWS], const struct bpf_row *ro
     return kept;
 }
 
+/* A program that is written again from its end, with one return for all jumps in reach. */
+struct bpf_rewriting {
+    struct sock_filter code[BPF_INSTRUCTIONS]; /* code[start..] is there */
+    unsigned start;
+    unsigned place[BPF_INSTRUCTIONS]; /* of each instruction of the old program, in code */
+    struct {
+        uint32_t result;
+        unsigned place;
+    } returns[BPF_RESULTS]; /* the nearest of each kind */
+    unsigned n_returns;
+};
+
+/* Where a jump of the next instruction to old instruction `target` leads. A return that is far, or isn't there yet, is
+ * written now: 0 when there is no room to remember it. */
+static unsigned bpf_place(struct bpf_rewriting *new, const struct bpf_program *old, unsigned target)
+{
+    const struct sock_filter *instruction = &old->code[target];
+    unsigned i = 0;
+
+    if (instruction->code != (BPF_RET | BPF_K))
+        return new->place[target];
+    while (i < new->n_returns && new->returns[i].result != instruction->k)
+        i++;
+    if (i == BPF_RESULTS || new->start < 4)
+        return 0;
+    if (i == new->n_returns || new->returns[i].place - new->start > UINT8_MAX - 2) { /* two may be written before it */
+        new->code[--new->start] = *instruction;
+        new->returns[i].result = instruction->k;
+        new->returns[i].place = new->start;
+        new->n_returns += i == new->n_returns;
+    }
+    return new->returns[i].place;
+}
+
+/* Leave out returns that another one can stand in for: a third of the program, and the kernel compiles all of it at
+ * start. Nothing changes where a jump would get too long. */
+static void bpf_share_returns(struct bpf_program *program)
+{
+    static struct bpf_rewriting new;
+
+    new.start = BPF_INSTRUCTIONS;
+    new.n_returns = 0;
+    for (unsigned i = program->len; i-- > 0;) {
+        struct sock_filter instruction = program->code[i];
+        bool jumps = BPF_CLASS(instruction.code) == BPF_JMP, always = instruction.code == (BPF_JMP | BPF_JA);
+
+        if (instruction.code == (BPF_RET | BPF_K))
+            continue;
+        unsigned yes = bpf_place(&new, program, i + 1 + (always ? instruction.k : instruction.jt));
+        unsigned no = always ? yes : bpf_place(&new, program, i + 1 + instruction.jf);
+        if (yes == 0 || no == 0)
+            return;
+        yes -= new.start;
+        no -= new.start;
+        if ((jumps && !always && (yes > UINT8_MAX || no > UINT8_MAX)) || (!jumps && yes != 0))
+            return;
+        if (always)
+            instruction.k = yes;
+        else if (jumps)
+            instruction = (struct sock_filter){instruction.code, (uint8_t)yes, (uint8_t)no, instruction.k};
+        new.place[i] = --new.start;
+        new.code[new.start] = instruction;
+    }
+    program->len = BPF_INSTRUCTIONS - new.start;
+    memcpy(program->code, &new.code[new.start], program->len * sizeof new.code[0]);
+}
+
 /* Assemble the filter of one machine from n rows. Calls without a row that matches get `otherwise`.
  * Another ABI's calls kill the process; -1, which a tracer leaves behind, stays ENOSYS. 0, or -E2BIG when it does not
  * fit. */
@@ -285,7 +333,10 @@ static int bpf_assemble(struct bpf_program *program, enum machine machine, const
         bpf_emit_search(program, sorted, 0, kept);
     else
         bpf_return(program, otherwise);
-    return program->overflow ? -E2BIG : 0;
+    if (program->overflow)
+        return -E2BIG;
+    bpf_share_returns(program);
+    return 0;
 }
 
 /* From here on this thread may make these calls alone: any other fails with EPERM. 0 or -errno. */
