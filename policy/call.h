@@ -35,6 +35,7 @@ enum event_tag {
     EVENT_PROXY,
     EVENT_LOOKUPS,
     EVENT_CONTROL,
+    EVENT_MADE,                                  /* and the following: a descriptor of made_sockets */
 };
 
 /* Where an address leads. */

@@ -5,8 +5,10 @@
 
 #include "../policy/call.h"
 #include "../policy/traps.h"
+#include "../sys/holder.h"
 #include "../sys/notify.h"
 #include "../sys/pin.h"
+#include "../sys/pintable.h"
 #include "../sys/process.h"
 #include "../sys/stranger.h"
 
@@ -38,24 +40,15 @@ static bool call_continues(const struct request *r)
     return again >= 0;
 }
 
-/* connect on a TCP socket that is connected or listens: what the kernel says to any address; but a disconnect can't be
- * done. */
-static struct outcome connect_stranger(const struct request *r)
-{
-    sa_family_t family = AF_UNSPEC;
-
-    if ((int32_t)r->args[2] >= (int32_t)sizeof family && child_read(r->tid, r->args[1], &family, sizeof family) < 0)
-        return outcome_reply(-EFAULT);
-    return outcome_reply(family == AF_UNSPEC ? -EACCES : -EISCONN);
-}
-
 /* A call on a socket that isn't in our table. It is refused, but for what the kernel would answer anyway, and for what
  * the kernel can carry out: what reaches the socket's peer and no other, where nothing can change beneath it. */
 static struct outcome call_on_stranger(const struct request *r)
 {
     bool alone = caller_is_alone(r); /* asked first: what is found then stays */
-    enum stranger found = stranger_find(r->tid, (int)r->args[0]);
+    int64_t inode = holder_inode(r->tid, (int)r->args[0]);
+    enum stranger found = stranger_find(inode);
     bool listens = found == STRANGER_LISTENING, used = listens || found == STRANGER_CONNECTED;
+    bool disconnects = r->call == CALL_CONNECT && r->address.any.sa_family == AF_UNSPEC;
 
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
@@ -63,8 +56,10 @@ static struct outcome call_on_stranger(const struct request *r)
         return (struct outcome){CONTINUE, 0};
     if (found != STRANGER_UNKNOWN && alone && (is_send(r->call) || (listens && r->call == CALL_LISTEN)))
         return (struct outcome){CONTINUE, 0};
-    if (used && r->call == CALL_CONNECT)
-        return connect_stranger(r);
+    if (used && r->call == CALL_CONNECT && r->address_len < sizeof r->address.any.sa_family)
+        return outcome_reply(-EINVAL);
+    if (used && r->call == CALL_CONNECT && !disconnects)
+        return outcome_reply(pintable_take_begun(&made_sockets, (uint64_t)inode) ? 0 : -EISCONN);
     if (listens && r->call == CALL_LISTEN)
         return outcome_reply(0); /* it goes on, with the backlog that it has */
     if (used && (r->call == CALL_BIND || r->call == CALL_LISTEN))

@@ -58,7 +58,7 @@ static struct outcome call_run(struct request *r)
     if (live.order > 0)
         live_find_scopes_of(r->tid);
     struct outcome outcome = call_dispatch(r);
-    if (settings.no_getfd && r->pin == -EACCES && outcome.what == REPLY)
+    if (settings.no_getfd && r->pin == -EACCES && outcome.what == REPLY && outcome.value == -EACCES)
         outcome = call_on_stranger(r);
     unix_target_let_go(&unix_target, &unix_own);
     return outcome;

@@ -3,6 +3,7 @@
 #define SERVE_LOOP_H
 
 #include "asked.h"
+#include "made.h"
 #include "pending.h"
 #include "reply.h"
 #include "servers.h"
@@ -185,6 +186,8 @@ static void serve_event(const struct epoll_event *event)
         proxy_serve(event->events);
     } else if (tag == EVENT_LOOKUPS) {
         serve_lookup();
+    } else if (tag >= EVENT_MADE) {
+        made_event((int)(tag - EVENT_MADE));
     }
 }
 

@@ -116,24 +116,22 @@ static int parse_destination(const struct request *r, union address *address, so
 }
 
 /* connect, bind: a descriptor and an address. 0 or -errno, in the kernel's order of checks: to bind, what is no socket
- * comes before a bad address; to connect, only what is no descriptor (which is what O_PATH makes of it) does. */
+ * comes before a bad address; to connect, only what is no descriptor (which is what O_PATH makes of it) does. -EACCES:
+ * a socket that we can't pin, with the address. */
 static int parse_address(struct request *r)
 {
     int64_t len = (int32_t)r->args[2];
-    int result = parse_pin(r);
+    int kind = parse_socket(r);
 
-    if (result < 0)
-        return result;
-    int kind = pin_kind(r->pin, &r->kind);
-    if (kind < 0 && (kind == -EBADF || r->call == CALL_BIND))
+    if (kind == -EBADF || (kind == -ENOTSOCK && r->call == CALL_BIND))
         return kind;
     if (len < 0 || len > ADDRESS_MAX)
         return -EINVAL;
     memset(&r->address, 0, sizeof r->address);
-    result = child_read(r->tid, r->args[1], &r->address, (size_t)len);
+    r->address_len = (socklen_t)len;
+    int result = child_read(r->tid, r->args[1], &r->address, (size_t)len);
     if (result < 0 || kind < 0)
         return result < 0 ? result : kind;
-    r->address_len = (socklen_t)len;
     return parse_destination(r, &r->address, &r->address_len, (struct ip_addr){0, 0, 0}, &r->to);
 }
 

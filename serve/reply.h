@@ -2,6 +2,7 @@
 #ifndef SERVE_REPLY_H
 #define SERVE_REPLY_H
 
+#include "made.h"
 #include "send.h"
 #include "../policy/call.h"
 #include "../policy/traps.h"
@@ -10,11 +11,8 @@
 #include "../sys/lostreply.h"
 #include "../sys/notify.h"
 #include "../sys/pin.h"
-#include "../sys/pintable.h"
 
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 static struct lost_replies lost_replies;
 
@@ -63,10 +61,8 @@ static void reply(struct request *r, struct outcome outcome)
 {
     int result = 0;
 
-    if (settings.no_getfd && outcome.what == REPLY && outcome.value == 0 && socket_is(r->kind, IPPROTO_TCP) &&
-        (r->call == CALL_CONNECT || (r->call == CALL_LISTEN && !settings.port_remap)) &&
-        r->address.any.sa_family != AF_UNSPEC)
-        pintable_drop(&made_sockets, &here.closer, r->pin); /* a pin would delay its FIN, and keep its port */
+    if (settings.no_getfd)
+        made_let_go(r, outcome);
     release(r->pin, r->kind); /* before the answer: what the caller closes next shall be closed */
     r->pin = -1;
     if (r->broken_pipe && here.killable)

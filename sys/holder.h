@@ -22,6 +22,15 @@ static int64_t holder_inode_at(int directory, const char *name)
     return parse_uint((struct slice){link + 8, (size_t)n - 9}, INT64_MAX, &inode) < 0 ? 0 : (int64_t)inode;
 }
 
+/* The same of a thread's descriptor. */
+static int64_t holder_inode(pid_t tid, int fd)
+{
+    char name[40];
+
+    snprintf(name, sizeof name, "%s/%d/fd/%d", procfs, tid, fd);
+    return holder_inode_at(AT_FDCWD, name);
+}
+
 static bool holder_look(pid_t pid, bool (*found)(pid_t pid, int fd, uint64_t inode, void *context), void *context)
 {
     char path[40];
@@ -43,22 +52,18 @@ static bool holder_look(pid_t pid, bool (*found)(pid_t pid, int fd, uint64_t ino
 }
 
 /* Tell `found` of the sockets of all descendants but `except` (0: none), which shares our own descriptors, until it is
- * true: takes as long as there are processes and descriptors. 0, or -errno without /proc. */
+ * true: takes as long as there are processes and descriptors. 0, or -errno: without /proc, too many processes. */
 static int holder_each(pid_t except, bool (*found)(pid_t pid, int fd, uint64_t inode, void *context), void *context)
 {
-    DIR *all = opendir(procfs);
-    bool done = false;
+    static struct process_list all;
+    pid_t self = getpid();
+    int result = process_list_read(&all, self);
+    bool done = result < 0;
 
-    if (all == NULL)
-        return -errno;
-    for (struct dirent *entry; !done && (entry = readdir(all)) != NULL;) {
-        uint64_t pid;
-
-        done = parse_uint(slice_of(entry->d_name), INT32_MAX, &pid) == 0 && (pid_t)pid != except &&
-               process_descends((pid_t)pid, getpid()) && holder_look((pid_t)pid, found, context);
-    }
-    closedir(all);
-    return 0;
+    for (struct process_entry *entry = all.entries; !done && entry < all.entries + all.n; entry++)
+        done = entry->pid != except && entry->pid != self && process_list_descends(&all, entry, self) &&
+               holder_look(entry->pid, found, context);
+    return result;
 }
 
 /* Who is looked for. */

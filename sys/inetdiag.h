@@ -13,6 +13,7 @@ enum {
     INETDIAG_LISTEN = 10,
     /* States, as bits for inetdiag_each. UDP sockets are connected or closed. */
     INETDIAG_CONNECTING = 1 << 2,
+    INETDIAG_CLOSED = 1 << 7,     /* what is bound and nothing more is told as that, too */
     INETDIAG_LISTENING = 1 << INETDIAG_LISTEN,
     INETDIAG_BOUND = 1 << 13, /* to a port, and nothing more; Linux 6.8 */
 };

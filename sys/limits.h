@@ -34,6 +34,7 @@ enum {
     PROXY_CONNS_MAX = 8192,           /* that the proxy has, in its own process */
     PIN_SLOTS = 64,                   /* pidfds that are kept */
     PINTABLE_MAX = 4096,              /* sockets that we made and handed in, and hold */
+    PINTABLE_BEGUN_MAX = 256,         /* of those that we held */
     REMAP_KEPT_MAX = 64,              /* sockets that something is on its way to */
     CLOSER_WAITING_MAX = 64,          /* sockets whose close may wait */
     CLOSER_PATIENCE_MS = 50,          /* for one of them, a quarter of our time */

@@ -9,6 +9,7 @@
 #include "process.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
 /* Caching by descriptor number would never be safe (dup2); caching pidfds is: one whose thread is gone answers ESRCH,
@@ -158,6 +159,15 @@ static bool pin_has_error(int pin)
     struct pollfd poll_for = {.fd = pin};
 
     return poll(&poll_for, 1, 0) == 1 && (poll_for.revents & POLLERR);
+}
+
+/* The state of a TCP socket: TCP_ESTABLISHED ... (tcp(7), TCP_INFO, whose first byte it is); -errno of any other. */
+static int pin_tcp_state(int pin)
+{
+    uint8_t state = 0;
+    socklen_t len = sizeof state;
+
+    return getsockopt(pin, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ? -errno : state;
 }
 
 /* A socket's cookie, which no other socket has until the next boot (socket(7), SO_COOKIE); 0: none. */

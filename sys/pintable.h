@@ -19,6 +19,8 @@ struct pintable {
     } entries[PINTABLE_MAX];
     size_t n;
     uint64_t free_at; /* when the table may be swept for somebody who waits */
+    uint64_t begun[PINTABLE_BEGUN_MAX]; /* inodes of connections whose connect(2) hasn't said yet that they are there */
+    size_t begun_turn;
 };
 
 static struct pintable_entry *pintable_find(struct pintable *table, uint64_t inode)
@@ -27,6 +29,14 @@ static struct pintable_entry *pintable_find(struct pintable *table, uint64_t ino
         if (table->entries[i].inode == inode)
             return &table->entries[i];
     return NULL;
+}
+
+/* The entry of the socket that `pin` is a descriptor of; NULL: none. */
+static struct pintable_entry *pintable_of(struct pintable *table, int pin)
+{
+    struct stat status;
+
+    return fstat(pin, &status) < 0 ? NULL : pintable_find(table, status.st_ino);
 }
 
 /* Keep a socket, which is ours from now on. 0, or -errno with it closed: -ENOBUFS when there are too many. */
@@ -42,32 +52,49 @@ static int pintable_add(struct pintable *table, int fd)
     return 0;
 }
 
+/* Stop holding a socket: the child has it alone from now on. */
 static void pintable_remove(struct pintable *table, struct closer *closer, struct pintable_entry *entry)
 {
     closer_release(closer, entry->fd, sys_socket_option(entry->fd, SOL_SOCKET, SO_DOMAIN) == AF_UNIX);
     *entry = table->entries[--table->n];
 }
 
-/* Stop holding the socket that `pin` is a descriptor of: the child has it alone from now on. */
-static void pintable_drop(struct pintable *table, struct closer *closer, int pin)
+/* The connection of this socket is there, and its next connect(2) is to say so: 0, and EISCONN only then. */
+static void pintable_note_begun(struct pintable *table, uint64_t inode)
 {
-    struct stat status;
-    struct pintable_entry *entry = fstat(pin, &status) < 0 ? NULL : pintable_find(table, status.st_ino);
+    table->begun[table->begun_turn++ % PINTABLE_BEGUN_MAX] = inode;
+}
 
-    if (entry != NULL)
-        pintable_remove(table, closer, entry);
+/* Was it? Once. */
+static bool pintable_take_begun(struct pintable *table, uint64_t inode)
+{
+    for (size_t i = 0; i < PINTABLE_BEGUN_MAX; i++)
+        if (table->begun[i] == inode) {
+            table->begun[i] = 0;
+            return true;
+        }
+    return false;
+}
+
+/* Was this descriptor opened with O_PATH, which makes it none to most calls (open(2))? */
+static bool pintable_is_path(pid_t tid, int fd)
+{
+    char path[48], text[256];
+
+    snprintf(path, sizeof path, "%s/%d/fdinfo/%d", procfs, tid, fd);
+    return process_read(path, text, sizeof text) > 0 && process_field(text, "\nflags:\t", 8, 0) & O_PATH;
 }
 
 /* Pin a thread's descriptor, if it is a socket of the table: our own, to be closed. -EBADF, -ENOTSOCK; -EACCES: a
  * socket that came another way; other -errno. */
 static int pintable_take(struct pintable *table, pid_t tid, int fd)
 {
-    char name[40];
+    int64_t inode = holder_inode(tid, fd);
 
-    snprintf(name, sizeof name, "%s/%d/fd/%d", procfs, tid, fd);
-    int64_t inode = holder_inode_at(AT_FDCWD, name);
-    if (inode <= 0)
-        return inode == -ENOENT ? -EBADF : inode == 0 ? -ENOTSOCK : (int)inode;
+    if (inode < 0)
+        return inode == -ENOENT ? -EBADF : (int)inode;
+    if (inode == 0)
+        return pintable_is_path(tid, fd) ? -EBADF : -ENOTSOCK;
     struct pintable_entry *entry = pintable_find(table, (uint64_t)inode);
     return entry == NULL ? -EACCES : sys_result(fcntl(entry->fd, F_DUPFD_CLOEXEC, 0));
 }

@@ -11,7 +11,7 @@
 
 enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192,
        PROCESS_NUMBERS = 4194304, PROCESS_REAP_MAX = 65536, PROCESS_ROUNDS_MAX = 1000,
-       PROCESS_BLIND_ROUNDS_MAX = 100, PROCESS_RECENT = 8192 };
+       PROCESS_BLIND_ROUNDS_MAX = 100, PROCESS_RECENT = 8192, PROCESS_DEPTH_MAX = 1024 };
 
 /* What /proc/TID/status says. Signal sets have signal n at bit n - 1. */
 struct process_status {
@@ -161,17 +161,89 @@ static pid_t process_parent(pid_t pid, uint64_t *started)
     return parent;
 }
 
-/* Is `pid` a descendant of `ancestor`? false without /proc. */
+/* Is `pid` a descendant of `ancestor`? false without /proc, and for more than PROCESS_DEPTH_MAX generations. */
 static bool process_descends(pid_t pid, pid_t ancestor)
 {
     uint64_t started;
 
-    for (int depth = 0; pid > 1 && depth < PROCESS_SCAN_MAX; depth++) {
+    for (int depth = 0; pid > 1 && depth < PROCESS_DEPTH_MAX; depth++) {
         pid = process_parent(pid, &started);
         if (pid == ancestor)
             return true;
     }
     return false;
+}
+
+/* All processes there are and their parents, in the order of their numbers, which is the one in which the kernel lists
+ * them. Who descends from whom is asked for many at once here, so that a long line of processes is walked up once. */
+struct process_list {
+    struct process_entry {
+        pid_t pid, parent;
+        bool known, ours; /* does it descend from who asked? */
+    } entries[PROCESS_SCAN_MAX];
+    size_t n;
+};
+
+/* The entry of a process; NULL: none. */
+static struct process_entry *process_list_find(struct process_list *list, pid_t pid)
+{
+    size_t low = 0, high = list->n;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (list->entries[middle].pid < pid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < list->n && list->entries[low].pid == pid ? &list->entries[low] : NULL;
+}
+
+/* Note all processes. `self` counts as its own descendant. 0; -errno without /proc; -ENOBUFS: too many. */
+static int process_list_read(struct process_list *list, pid_t self)
+{
+    DIR *all = opendir(procfs);
+    int result = 0;
+
+    list->n = 0;
+    if (all == NULL)
+        return -errno;
+    for (struct dirent *entry; result == 0 && (entry = readdir(all)) != NULL;) {
+        uint64_t pid, started;
+
+        if (parse_uint(slice_of(entry->d_name), INT32_MAX, &pid) < 0)
+            continue;
+        if (list->n == PROCESS_SCAN_MAX)
+            result = -ENOBUFS;
+        else
+            list->entries[list->n++] = (struct process_entry){
+                (pid_t)pid, process_parent((pid_t)pid, &started), (pid_t)pid == self, (pid_t)pid == self};
+    }
+    closedir(all);
+    return result;
+}
+
+/* Does this entry's process descend from `self`? The answer is kept for all on the way up. */
+static bool process_list_descends(struct process_list *list, struct process_entry *entry, pid_t self)
+{
+    struct process_entry *top = entry, *above;
+
+    for (size_t depth = 0; depth < list->n && !top->known; depth++) {
+        above = process_list_find(list, top->parent);
+        if (above == NULL) { /* the first of all, or one whose parent has ended meanwhile */
+            top->known = true;
+            top->ours = process_descends(top->pid, self);
+        } else {
+            top = above;
+        }
+    }
+    bool ours = top->known && top->ours;
+    for (above = entry; above != NULL && !above->known; above = process_list_find(list, above->parent)) {
+        above->known = true;
+        above->ours = ours;
+    }
+    return ours;
 }
 
 /* The number of the process whose exit was taken last; 0: none was. */

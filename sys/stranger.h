@@ -4,15 +4,14 @@
 
 #include "holder.h"
 #include "inetdiag.h"
-#include "procfs.h"
 #include "unixdiag.h"
 
 /* What it is, as far as one can know without asking the socket itself. */
 enum stranger {
     STRANGER_UNKNOWN,   /* none of those below, or the kernel doesn't tell */
     STRANGER_UNIX,      /* a unix stream or seqpacket socket: it sends to its peer alone, as TCP does */
-    STRANGER_TCP,       /* neither connected nor listening, or no longer */
-    STRANGER_CONNECTED, /* TCP */
+    STRANGER_TCP,       /* bound, or connecting */
+    STRANGER_CONNECTED, /* TCP, also where one end is closed already */
     STRANGER_LISTENING, /* TCP */
 };
 
@@ -24,24 +23,24 @@ struct stranger_search {
 static void stranger_take(const struct inetdiag_socket *found, void *context)
 {
     struct stranger_search *search = context;
+    uint32_t state = 1u << found->state;
 
     if (found->inode != search->inode)
         return;
-    search->found = found->state == INETDIAG_LISTEN        ? STRANGER_LISTENING
-                    : found->state == INETDIAG_ESTABLISHED ? STRANGER_CONNECTED
-                                                           : STRANGER_TCP;
+    search->found = state & INETDIAG_LISTENING                       ? STRANGER_LISTENING
+                    : state & (INETDIAG_CONNECTING | INETDIAG_CLOSED) ? STRANGER_TCP
+                                                                      : STRANGER_CONNECTED;
 }
 
-/* What a thread's descriptor is now. TCP takes as long as there are such sockets in this network namespace. */
-static enum stranger stranger_find(pid_t tid, int fd)
+/* What the socket with this inode (holder_inode) is now. TCP takes as long as there are such sockets in this network
+ * namespace. */
+static enum stranger stranger_find(int64_t inode)
 {
-    char name[40];
+    struct stranger_search search = {inode, STRANGER_UNKNOWN};
 
-    snprintf(name, sizeof name, "%s/%d/fd/%d", procfs, tid, fd);
-    struct stranger_search search = {holder_inode_at(AT_FDCWD, name), STRANGER_UNKNOWN};
-    if (search.inode <= 0 || search.inode > UINT32_MAX) /* they are told in 32 bits */
+    if (inode <= 0 || inode > UINT32_MAX) /* they are told in 32 bits */
         return STRANGER_UNKNOWN;
-    int type = unixdiag_type((uint32_t)search.inode);
+    int type = unixdiag_type((uint32_t)inode);
     if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
         return STRANGER_UNIX;
     if (type < 0)

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 /* ---- a connect that waits, and a signal ---- */
@@ -254,6 +255,74 @@ static void connect_undone_meanwhile(void)
     hole_waits(&hole);
     out_result(RAW(SYS_connect, hole.fd, &nowhere, sizeof nowhere));
     out_result(end_of(thread));
+}
+
+/* ---- the end of a connection ---- */
+
+enum { ENDS = 20, ENDS_MS = 10000 };
+
+static long clock_of_row(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Who closes a connection that a non-blocking connect began is seen to have done so: at once, not when somebody looks
+ * around for what is closed, which takes a second each time. */
+static void ends_seen(int family, const void *to, socklen_t len, int listener)
+{
+    long began = clock_of_row();
+    int seen = 0;
+
+    for (int i = 0; i < ENDS; i++) {
+        int fd = (int)MUST(socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        long result = RAW(SYS_connect, fd, to, len);
+
+        if (result != 0 && result != -EINPROGRESS)
+            out_result(result);
+        wait_for(fd, POLLOUT, ENDS_MS);
+        int accepted = (int)MUST(accept(listener, NULL, NULL));
+        MUST(close(fd));
+        seen += (wait_for(accepted, POLLIN, ENDS_MS) & POLLIN) != 0;
+        MUST(close(accepted));
+    }
+    out(" seen=%d %s", seen, clock_of_row() - began < slower(ENDS_MS) ? "at once" : "late");
+}
+
+static void connect_ends(void)
+{
+    struct hole hole = hole_make();
+
+    hole_open(&hole);
+    ends_seen(AF_INET, &hole.to, sizeof hole.to, hole.listener);
+}
+
+static void connect_ends_unix(void)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof to;
+    int listener = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+
+    MUST(bind(listener, (struct sockaddr *)&to, sizeof to.sun_family)); /* a name of the kernel's choice */
+    MUST(getsockname(listener, (struct sockaddr *)&to, &len));
+    MUST(listen(listener, ENDS));
+    ends_seen(AF_UNIX, &to, len, listener);
+}
+
+/* What a non-blocking connect says later: once that it is there, and then that it was. */
+static void connect_told(void)
+{
+    struct hole hole = hole_make();
+
+    hole_open(&hole);
+    MUST(fcntl(hole.fd, F_SETFL, O_NONBLOCK));
+    out_result(hole_connect(&hole));
+    wait_for(hole.fd, POLLOUT, 8000);
+    sleep_ms(slower(SETTLE_MS));
+    out_result(hole_connect(&hole));
+    out_result(hole_connect(&hole));
 }
 
 static void fork_meanwhile(void)

@@ -4,7 +4,7 @@
 
 static enum stranger found(int fd)
 {
-    return stranger_find(getpid(), fd);
+    return stranger_find(holder_inode(getpid(), fd));
 }
 
 int main(void)
@@ -24,7 +24,7 @@ int main(void)
         EXPECT(found(fd) == STRANGER_CONNECTED);
         EXPECT(found(accepted) == STRANGER_CONNECTED);
         shutdown(accepted, SHUT_WR);
-        EXPECT(found(fd) == STRANGER_TCP);
+        EXPECT(found(fd) == STRANGER_CONNECTED);
     }
     EXPECT(found(fresh) == STRANGER_UNKNOWN); /* the kernel lists none that has no port */
 
