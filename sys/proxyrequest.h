@@ -42,6 +42,11 @@ static void proxy_dial(struct proxy_conn *c, bool looks_up, struct slice host)
         return;
     }
     proxy_close_end(&c->server);
+    if (c->retried) { /* a second ClientHello names the host of the first (RFC 8446, 4.1.2) */
+        relay_drop(&c->down.relay);
+        proxy_answer_alert(c, TLS_ILLEGAL_PARAMETER);
+        return;
+    }
     snprintf(message.host, sizeof message.host, "%.*s", (int)host.len, host.p);
     free(c->wanted);
     c->wanted = strdup(message.host);

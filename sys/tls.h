@@ -18,6 +18,7 @@ enum {
 };
 
 enum tls_alert {
+    TLS_ILLEGAL_PARAMETER = 47,
     TLS_ACCESS_DENIED = 49,
     TLS_DECODE_ERROR = 50,
     TLS_INTERNAL_ERROR = 80,
