@@ -18,7 +18,14 @@ enum __attribute__((packed)) bpf_test {
     BPF_NONZERO, /* any of the 64 bits */
 };
 
-enum { BPF_CONDITIONS = 3, BPF_INSTRUCTIONS = 2048, BPF_ROWS = 256, BPF_RUN = 8, BPF_RESULTS = 16, BPF_X32_BIT = 0x40000000 };
+enum {
+    BPF_CONDITIONS = 3,
+    BPF_INSTRUCTIONS = 2048,
+    BPF_ROWS = 256,
+    BPF_RUN = 8,
+    BPF_RESULTS = 16,
+    BPF_X32_BIT = 0x40000000,
+};
 
 struct bpf_condition {
     enum bpf_test test;

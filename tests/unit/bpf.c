@@ -194,11 +194,12 @@ static void test_as_the_table(enum kind kind, enum machine machine, bool leaders
     EXPECT(idle == 0);
 }
 
-static struct bpf_row any_row(void)
+/* One with any of this many results. */
+static struct bpf_row any_row(unsigned results)
 {
     static const uint32_t masks[] = {UINT32_MAX, ~1u, 0xff, 0x80000000, ~0x80800u, 1};
     struct bpf_row row = {.number = (int)(unit_any() % 14) - 2,
-                          .result = (uint32_t)(SECCOMP_RET_ERRNO | unit_any() % 4096)};
+                          .result = (uint32_t)(SECCOMP_RET_ERRNO | unit_any() % results)};
     size_t n = unit_any() % (BPF_CONDITIONS + 1);
 
     for (size_t k = 0; k < n; k++) {
@@ -223,12 +224,27 @@ static void test_any_table(void)
         size_t n = 1 + unit_any() % TABLE_ROWS;
 
         for (size_t i = 0; i < n; i++)
-            sorted[i] = rows[i] = any_row();
+            sorted[i] = rows[i] = any_row(table % 2 == 0 ? 4 : 4096);
         refused += bpf_assemble(&program, MACHINE_X86_64, sorted, n, SECCOMP_RET_ALLOW) != 0 || !acceptable(&program);
         wrong += wrong_answers(&program, rows, n, arches[MACHINE_X86_64], TABLE_INPUTS, hits);
     }
     EXPECT(refused == 0);
     EXPECT(wrong == 0);
+}
+
+/* Where all of a program is in reach of a jump, it has one return for each result: of the two here, and three others. */
+static void test_shared_returns(void)
+{
+    struct bpf_row rows[60];
+    struct bpf_program program;
+    size_t returns = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        rows[i] = (struct bpf_row){2 * (int)i, SECCOMP_RET_ERRNO | (uint32_t)(1 + i % 2), {{BPF_ALWAYS}}};
+    EXPECT(bpf_assemble(&program, MACHINE_X86_64, rows, ARRAY_LEN(rows), SECCOMP_RET_ALLOW) == 0);
+    for (unsigned i = 0; i < program.len; i++)
+        returns += program.code[i].code == (BPF_RET | BPF_K);
+    EXPECT(returns == 5);
 }
 
 /* A table that is too large is refused, never cut short. */
@@ -262,6 +278,7 @@ int main(void)
         test_as_the_table((enum kind)kind, MACHINE_AARCH64, kind % 2 == 0);
     }
     test_any_table();
+    test_shared_returns();
     test_overflow();
     return unit_done();
 }
