@@ -190,6 +190,7 @@ static void main_check_stdio(void)
         const char *reaches = stdio_reaches(fd);
         bool kept = false;
 
+        here.closer.lingers = here.closer.lingers || closer_lingers(fd);
         for (size_t i = 0; i < settings.n_keep_fds; i++)
             kept = kept || settings.keep_fds[i] == fd;
         if (reaches != NULL && !kept)
@@ -212,6 +213,7 @@ static void main_close_on_exec(void)
         int fd = settings.keep_fds[i];
 
         fcntl(fd, F_SETFD, 0);
+        here.closer.lingers = here.closer.lingers || closer_lingers(fd);
         if (pin_kind(fd, &kind) == 0 && !settings.quiet)
             say("descriptor %d is a socket: what it reaches is open to the command, by your --keep-fd", fd);
     }

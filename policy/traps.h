@@ -153,6 +153,8 @@ static const struct trap {
     REFUSED_OPTION(ALWAYS, SOL_IP, IP_XFRM_POLICY, "IP_XFRM_POLICY"),
     REFUSED_OPTION(ALWAYS, IPPROTO_TCP, TCP_REPAIR_OPTION, "TCP_REPAIR"),
     REFUSED_OPTION(ALWAYS, SOL_SOCKET, SO_MARK, "SO_MARK"),
+    /* What has a close wait, which may be ours. */
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_SOCKET), IS(2, SO_LINGER)),
     /* What lets others bind a port, which may be one that something is on its way to. */
     TRAP(NR_setsockopt, CALL_SETSOCKOPT, WHEN_REMAPPED, ASKED, IS(1, SOL_SOCKET), IS(2, SO_REUSEADDR)),
     /* Joining a multicast group sends a report: done on behalf, as a send to that group. */

@@ -17,15 +17,22 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Is this process one of the command's? Others of our descendants are our own: helpers, and what they start. */
+/* Is this process one of the command's? Others of our descendants are our own: helpers, and what they start. One that
+ * is further down than ANCESTORS_MAX counts as a stranger: each step takes a look at /proc. */
 static bool is_inside(pid_t pid)
 {
     const pid_t own[] = {here.closer.pid, here.proxy.pid, here.lookups.pid, ask_helper.pid};
+    uint64_t started;
 
-    for (size_t i = 0; i < ARRAY_LEN(own); i++)
-        if (own[i] > 0 && (pid == own[i] || process_descends(pid, own[i])))
-            return false;
-    return process_descends(pid, getpid());
+    for (int depth = 0; pid > 1 && depth < ANCESTORS_MAX; depth++) {
+        for (size_t i = 0; i < ARRAY_LEN(own); i++)
+            if (pid == own[i])
+                return false;
+        pid = process_parent(pid, &started);
+        if (pid == getpid())
+            return true;
+    }
+    return false;
 }
 
 /* Calls on other processes: their limits never, how they are scheduled and signalled within the sandbox only. All that

@@ -1,4 +1,4 @@
-/* sockopt.h - setsockopt(2): joining multicast groups, SO_REUSEADDR; all else that is trapped is refused */
+/* sockopt.h - setsockopt(2): joining multicast groups, SO_LINGER, SO_REUSEADDR; all else that is trapped is refused */
 #ifndef SERVE_SOCKOPT_H
 #define SERVE_SOCKOPT_H
 
@@ -9,6 +9,7 @@
 #include "../policy/tell.h"
 #include "../policy/traps.h"
 #include "../policy/types.h"
+#include "../sys/closer.h"
 #include "../sys/kernel.h"
 #include "../sys/membership.h"
 #include "../sys/notify.h"
@@ -72,10 +73,40 @@ static struct outcome call_reuse(struct request *r)
     return outcome_reply(sys_result(setsockopt(r->pin, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value)));
 }
 
+/* SO_LINGER, on behalf, so that no other thread sets it between our look at a socket and our close of it. Where nobody
+ * could close it for us it stays off: close doesn't wait then. A socket that we don't hold is the kernel's to set. */
+static struct outcome call_linger(struct request *r)
+{
+    struct linger value = {0, 0};
+    int64_t len = (int32_t)r->args[4];
+    int result = parse_socket(r);
+
+    if (settings.no_getfd && result == -EACCES) {
+        here.closer.lingers = true;
+        return (struct outcome){CONTINUE, 0};
+    }
+    if (result == 0 && len < (int64_t)sizeof(int))
+        result = -EINVAL;
+    len = len < (int64_t)sizeof value ? (int64_t)sizeof(int) : (int64_t)sizeof value;
+    if (result == 0)
+        result = child_read(r->tid, r->args[3], &value, (size_t)len);
+    if (result < 0)
+        return outcome_reply(result);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    bool waits = len == sizeof value && value.l_onoff && value.l_linger != 0;
+    here.closer.lingers = here.closer.lingers || waits;
+    if (waits && closer_start(&here.closer) < 0)
+        return outcome_reply(0);
+    return outcome_reply(sys_result(setsockopt(r->pin, SOL_SOCKET, SO_LINGER, &value, (socklen_t)len)));
+}
+
 static struct outcome call_setsockopt(struct request *r)
 {
     const struct trap *trap = trap_of(r->number, r->args);
 
+    if ((int)r->args[1] == SOL_SOCKET && (int)r->args[2] == SO_LINGER)
+        return call_linger(r);
     if (trap != NULL && trap->when == WHEN_REMAPPED)
         return call_reuse(r);
     if (trap != NULL && trap->name == NULL)

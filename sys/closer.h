@@ -12,11 +12,13 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 /* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close, and one that
  * tells us that it has done so. */
 struct closer {
+    bool lingers;       /* can a socket wait for the network (closer_lingers)? While none can, none is closed here */
     int requests, pipe; /* the first one's read and write end, owned; < 0: there is none yet */
     int closed, done;   /* the second one's, a byte for each */
     unsigned waiting;   /* for how many there was none yet */
@@ -30,15 +32,30 @@ static void closer_hurry(int sig)
     (void)sig;
 }
 
+/* Close what nobody else has open any more, without the network's answer: SO_LINGER is for a program that waits, and
+ * the kernel sends the rest all the same. */
+static void closer_close_soon(int fd)
+{
+    static const struct itimerval soon = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+
+    setitimer(ITIMER_REAL, &soon, NULL);
+    close(fd);
+    setitimer(ITIMER_REAL, &never, NULL);
+}
+
 /* The helper's life. */
 static void closer_run(int requests, int done, pid_t parent)
 {
+    sigset_t alarms;
     int fd;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGURG, closer_hurry);
+    signal(SIGALRM, closer_hurry);
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &alarms, NULL);
     while (getppid() == parent && read(requests, &fd, sizeof fd) == sizeof fd) {
-        close(fd);
+        closer_close_soon(fd);
         if (write(done, "", 1) < 0)
             continue; /* nobody counts that many */
     }
@@ -88,16 +105,14 @@ static void closer_count(struct closer *closer)
         closer->waiting -= (unsigned)n < closer->waiting ? (unsigned)n : closer->waiting;
 }
 
-/* Close a descriptor without waiting for it. Where the helper has more than enough to wait for, it is told not to;
- * where there is none, a socket is: the kernel sends the rest without anybody waiting. */
+/* Close a descriptor without waiting for it. Where the helper isn't there, or has more than enough to wait for, a
+ * socket is: the kernel sends the rest without anybody waiting. */
 static void closer_close(struct closer *closer, int fd)
 {
     static const struct linger off = {0, 0};
 
     if (closer_start(closer) == 0) {
         closer_count(closer);
-        if (closer->waiting >= CLOSER_WAITING_MAX)
-            kill(closer->pid, SIGURG);
         if (write(closer->pipe, &fd, sizeof fd) == sizeof fd) {
             closer->waiting++;
             return;
@@ -107,24 +122,21 @@ static void closer_close(struct closer *closer, int fd)
     close(fd);
 }
 
-/* Could closing this socket wait, if ours is the last reference: for the network (socket(7), SO_LINGER), or since a
- * unix socket's queue holds descriptors of such? */
-static bool closer_would_wait(int fd, bool local)
+/* Does closing this socket wait for the network, where ours is the last reference (socket(7), SO_LINGER)? The kernel
+ * takes what is negative for a very long time. */
+static bool closer_lingers(int fd)
 {
     struct linger linger = {0, 0};
     socklen_t len = sizeof linger;
-    struct pollfd queue = {.fd = fd, .events = POLLIN};
 
-    if (local)
-        return poll(&queue, 1, 0) == 1 && (queue.revents & POLLIN);
-    return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff && linger.l_linger > 0;
+    return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff && linger.l_linger != 0;
 }
 
-/* Close a socket, without waiting. local: it is a unix socket, nearly none of which waits: such a one is closed when
- * this returns, as the caller may close it, too, and want its name for another. */
+/* Close a socket, without waiting. local: it is a unix socket, whose queue may hold those that linger. Nearly none of
+ * them waits: it is closed when this returns, as the caller may close it, too, and want its name for another. */
 static void closer_release(struct closer *closer, int fd, bool local)
 {
-    if (!closer_would_wait(fd, local)) {
+    if (!closer->lingers || (!local && !closer_lingers(fd))) {
         close(fd);
         return;
     }

@@ -81,6 +81,7 @@ enum syscall_number {
     NR_mremap = SYSCALL_NUMBERS(25, 216),
     NR_madvise = SYSCALL_NUMBERS(28, 233),
     NR_nanosleep = SYSCALL_NUMBERS(35, 101),
+    NR_setitimer = SYSCALL_NUMBERS(38, 103),
     NR_getpid = SYSCALL_NUMBERS(39, 172),
     NR_socket = SYSCALL_NUMBERS(41, 198),
     NR_connect = SYSCALL_NUMBERS(42, 203),

@@ -7,12 +7,14 @@
 #include "stall_base.h"
 #include "stall_waits.h"
 
+static int linger_time = FOR_EVER; /* in seconds, for those who send */
+
 /* Sends to one that never reads, by the call that is done on behalf. */
 static void send_to_deaf(void)
 {
     struct iovec payload = {bytes, sizeof bytes};
     struct msghdr m = {.msg_iov = &payload, .msg_iovlen = 1};
-    struct linger linger = {1, FOR_EVER};
+    struct linger linger = {1, linger_time};
     int s = connected(DEAF);
 
     setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
@@ -71,6 +73,13 @@ static void lingering(void)
         end(sender);
     }
     others_go_on();
+}
+
+/* The same, by a time that the kernel takes for a very long one. */
+static void negative(void)
+{
+    linger_time = -1;
+    lingering();
 }
 
 static void send_to_self(void)
@@ -242,6 +251,61 @@ static void short_of_descriptors(void)
     others_go_on();
 }
 
+static struct sockaddr_un line_end = {.sun_family = AF_UNIX, .sun_path = "\0sandlock-stall-line"};
+static int line_ready[2];
+
+/* The rest of a line of processes, each the parent of the next; the last one listens. They share their memory: a copy
+ * takes the kernel the longer the further down it is made. */
+static int line_goes_on(void *left)
+{
+    intptr_t after = (intptr_t)left - 1;
+    char *stack = malloc(STACK);
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (after > 0 && (stack == NULL || clone(line_goes_on, stack + STACK, CLONE_VM | SIGCHLD, (void *)after) < 0))
+        wrong("no process: %s", strerror(errno));
+    if (after > 0)
+        do_nothing();
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(s, (struct sockaddr *)&line_end, sizeof line_end) < 0 || listen(s, CALLS) < 0 ||
+        write(line_ready[1], "", 1) != 1)
+        wrong("the last one can't listen: %s", strerror(errno));
+    do_nothing();
+    return 0;
+}
+
+static void line_begins(void)
+{
+    line_goes_on((void *)(intptr_t)(number * 100));
+}
+
+static void connect_to_line(void)
+{
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (connect(s, (struct sockaddr *)&line_end, sizeof line_end) < 0)
+        wrong("a connect to the last one: %s", strerror(errno));
+}
+
+/* Who has an abstract name is looked for among all processes, and whose descendants these are. */
+static void line(void)
+{
+    char byte;
+
+    if (pipe(line_ready) < 0)
+        wrong("no pipe: %s", strerror(errno));
+    pid_t first = start(line_begins), caller;
+    alarm(PATIENCE);
+    if (read(line_ready[0], &byte, 1) != 1)
+        wrong("there is no line");
+    caller = start(connect_to_line);
+    others_go_on();
+    alarm(PATIENCE);
+    waitpid(caller, NULL, 0);
+    alarm(0);
+    end(first);
+}
+
 /* Forks, executions and calls as fast as they go. */
 static void fork_away(void)
 {
@@ -334,7 +398,7 @@ static const struct {
     {"unix", unix_connects}, {"sends", sends},        {"lingering", lingering}, {"datagrams", datagrams},
     {"fast", fast_reader},  {"memory", memory},       {"fifo", fifo},           {"denials", denials},
     {"rights", rights},     {"short", short_of_descriptors}, {"storm", storm}, {"flat", flat},
-    {"timed", timed},
+    {"timed", timed},       {"negative", negative},   {"line", line},
 };
 
 int main(int argc, char **argv)

@@ -20,9 +20,9 @@
     X(pwritev2) X(quotactl) X(quotactl_fd) X(read) X(readlinkat) X(readv) X(reboot) X(recvfrom) X(recvmsg)             \
     X(request_key) X(restart_syscall) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigqueueinfo) X(rt_sigreturn)             \
     X(rt_sigtimedwait) X(rt_tgsigqueueinfo) X(sched_setaffinity) X(sched_setattr) X(sched_setparam)                    \
-    X(sched_setscheduler) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setns) X(setpriority) X(setresgid)           \
-    X(setresuid) X(setsockopt) X(shutdown) X(socket) X(socketpair) X(splice) X(swapoff) X(swapon) X(sync) X(tgkill)    \
-    X(tkill) X(umount2) X(unlinkat) X(unshare) X(userfaultfd) X(wait4) X(write) X(writev)
+    X(sched_setscheduler) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setitimer) X(setns) X(setpriority)           \
+    X(setresgid) X(setresuid) X(setsockopt) X(shutdown) X(socket) X(socketpair) X(splice) X(swapoff) X(swapon)         \
+    X(sync) X(tgkill) X(tkill) X(umount2) X(unlinkat) X(unshare) X(userfaultfd) X(wait4) X(write) X(writev)
 
 /* Those that aarch64 doesn't have. */
 #define OLD_CALLS(X)                                                                                                   \
