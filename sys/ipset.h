@@ -4,13 +4,13 @@
 
 #include "addr.h"
 
-/* Prefixes nest or are disjoint, so they form a tree, and the prefixes that hold an address are one way up in it. The
- * address line is cut where prefixes begin and end; each piece knows the smallest prefix that holds it. The tree is cut
- * into chains: from each node its chain goes on to the child with the most rules below. A chain has one sorted table of
- * disjoint port ranges, each with the length of the shortest prefix that opens it; so it is open for every node further
- * down. A lookup is one search for the address, and one in the table of each chain on the way up. With each step to
- * another chain the number of rules below at least doubles: there are at most log2(n) of them, usually one or two.
- * The size is linear in the number of rules, whatever they are. */
+/* Prefixes nest or are disjoint, so they form a tree, and those that hold one address are a path from a node to the
+ * root. The address line is cut where prefixes begin and end; each piece knows the smallest prefix that holds it. The
+ * tree is cut into chains (heavy-path decomposition): each node's chain goes on to the child with the most rules below
+ * it. A chain has one sorted table of disjoint port ranges, each with the length of the shortest prefix that opens it,
+ * as that opens it for every node further down. A lookup is one binary search for the address, and one in the table of
+ * each chain up to the root. With each step to another chain the number of rules below at least doubles: there are at
+ * most log2(n) steps, usually one or two. The size is linear in the number of rules, whatever they are. */
 
 enum {
     IPSET_DEPTH = 129,    /* prefixes around one address: lengths 0..128 */
@@ -63,7 +63,7 @@ struct ipset_builder {
     uint32_t *node_of;      /* of each key; n + 1 of this and the following */
     uint32_t *parents;      /* of each node */
     uint32_t *weights;      /* entries at or below each node */
-    uint32_t *heirs;        /* the child that the node's chain goes on to, or IPSET_NONE */
+    uint32_t *heavy;        /* the child with the most entries: its chain goes on there; or IPSET_NONE */
     uint32_t *chains;       /* the top node of each node's chain */
 };
 
@@ -102,7 +102,7 @@ static void ipset_sort(struct ipset_key *keys, struct ipset_key *room, size_t n)
 }
 
 /* From `place` on the pieces belong to `node`. */
-static void ipset_cut(struct ipset *set, unsigned __int128 place, uint32_t node)
+static void ipset_add_piece(struct ipset *set, unsigned __int128 place, uint32_t node)
 {
     uint32_t at = set->n_pieces;
     uint32_t place4 = (uint32_t)(place >> 96);
@@ -118,7 +118,7 @@ static void ipset_cut(struct ipset *set, unsigned __int128 place, uint32_t node)
 }
 
 /* Make the tree's nodes and the pieces of the address line from the sorted entries. */
-static void ipset_plant(struct ipset *set, struct ipset_builder *b)
+static void ipset_build_tree(struct ipset *set, struct ipset_builder *b)
 {
     struct {
         uint32_t node;
@@ -138,7 +138,7 @@ static void ipset_plant(struct ipset *set, struct ipset_builder *b)
             unsigned __int128 next = open[depth--].last + 1;
 
             if (next != 0)
-                ipset_cut(set, next, open[depth].node);
+                ipset_add_piece(set, next, open[depth].node);
         }
         if (i == b->n)
             return;
@@ -148,8 +148,8 @@ static void ipset_plant(struct ipset *set, struct ipset_builder *b)
         b->node_of[i] = node;
         b->parents[node] = open[depth].node;
         b->weights[node] = 1;
-        b->heirs[node] = IPSET_NONE;
-        ipset_cut(set, key->major, node);
+        b->heavy[node] = IPSET_NONE;
+        ipset_add_piece(set, key->major, node);
         depth++;
         open[depth].node = node;
         open[depth].last = len == 128 ? key->major : key->major | ~(unsigned __int128)0 >> len;
@@ -157,7 +157,7 @@ static void ipset_plant(struct ipset *set, struct ipset_builder *b)
 }
 
 /* Cut the tree into chains. */
-static void ipset_chain(struct ipset *set, struct ipset_builder *b)
+static void ipset_build_chains(struct ipset *set, struct ipset_builder *b)
 {
     for (uint32_t node = set->n_nodes; node-- > 0;) {
         uint32_t parent = b->parents[node];
@@ -165,15 +165,15 @@ static void ipset_chain(struct ipset *set, struct ipset_builder *b)
         if (parent == IPSET_NONE)
             continue;
         b->weights[parent] += b->weights[node];
-        if (b->heirs[parent] == IPSET_NONE || b->weights[b->heirs[parent]] < b->weights[node])
-            b->heirs[parent] = node;
+        if (b->heavy[parent] == IPSET_NONE || b->weights[b->heavy[parent]] < b->weights[node])
+            b->heavy[parent] = node;
     }
     for (uint32_t node = 0; node < set->n_nodes; node++) {
         uint32_t parent = b->parents[node];
-        bool inherits = parent != IPSET_NONE && b->heirs[parent] == node;
+        bool continues = parent != IPSET_NONE && b->heavy[parent] == node;
 
-        b->chains[node] = inherits ? b->chains[parent] : node;
-        set->nodes[node].up = inherits ? set->nodes[parent].up : parent;
+        b->chains[node] = continues ? b->chains[parent] : node;
+        set->nodes[node].up = continues ? set->nodes[parent].up : parent;
     }
 }
 
@@ -188,7 +188,7 @@ static void ipset_append(struct ipset *set, uint32_t begin, struct ipset_ports p
 }
 
 /* Append one chain's table, from its keys[0..n), n > 0. */
-static void ipset_tabulate(struct ipset *set, const struct ipset_key *keys, size_t n)
+static void ipset_build_table(struct ipset *set, const struct ipset_key *keys, size_t n)
 {
     struct {
         uint32_t end; /* the first port behind the range; of several of one length the one that reaches furthest */
@@ -232,7 +232,7 @@ static void ipset_tabulate(struct ipset *set, const struct ipset_key *keys, size
 }
 
 /* Make the chains' tables and point the nodes at them. The keys are grouped by chain, then each group is sorted. */
-static void ipset_tabulate_all(struct ipset *set, struct ipset_builder *b)
+static void ipset_build_tables(struct ipset *set, struct ipset_builder *b)
 {
     struct ipset_key *grouped = b->keys + b->n;
     uint32_t *begins = b->weights; /* of each top node's group; a node that is no top has none */
@@ -255,7 +255,7 @@ static void ipset_tabulate_all(struct ipset *set, struct ipset_builder *b)
         if (n > 0) {
             ipset_sort(grouped + begin, b->keys, n);
             set->nodes[node].ports = set->n_ports;
-            ipset_tabulate(set, grouped + begin, n);
+            ipset_build_table(set, grouped + begin, n);
             set->nodes[node].n_ports = set->n_ports - set->nodes[node].ports;
         } else {
             set->nodes[node].ports = top->ports; /* the top comes first */
@@ -301,7 +301,7 @@ static bool ipset_allocate(struct ipset *set, struct ipset_builder *b, bool v4)
         return false;
     b->parents = numbers + (b->n + 1);
     b->weights = numbers + 2 * (b->n + 1);
-    b->heirs = numbers + 3 * (b->n + 1);
+    b->heavy = numbers + 3 * (b->n + 1);
     b->chains = numbers + 4 * (b->n + 1);
     return true;
 }
@@ -320,9 +320,9 @@ static int ipset_build(struct ipset *set, const struct ipset_entry *entries, siz
         for (size_t i = 0; i < n; i++)
             b.keys[i] = (struct ipset_key){ipset_place(entries[i].prefix.addr), entries[i].prefix.len, (uint32_t)i};
         ipset_sort(b.keys, b.keys + n, n);
-        ipset_plant(set, &b);
-        ipset_chain(set, &b);
-        ipset_tabulate_all(set, &b);
+        ipset_build_tree(set, &b);
+        ipset_build_chains(set, &b);
+        ipset_build_tables(set, &b);
         set->starts4 = ipset_shrink(set->starts4, set->n_pieces, sizeof *set->starts4);
         set->starts6 = ipset_shrink(set->starts6, set->n_pieces, sizeof *set->starts6);
         set->pieces = ipset_shrink(set->pieces, set->n_pieces, sizeof *set->pieces);

@@ -35,7 +35,7 @@ static int proxy_flow(struct proxy_flow *flow, struct relay_end *from, struct re
             flow->relay.passes = flow->chunks.left;
             http_chunks_skip(&flow->chunks, flow->chunks.left);
         } else {
-            ssize_t n = relay_fill(&flow->relay, from);
+            ssize_t n = relay_fill_buffer(&flow->relay, from);
             if (n <= 0)
                 return n == -EAGAIN ? RELAY_WAITS : n == 0 ? -ECONNRESET : (int)n;
         }
@@ -89,7 +89,7 @@ static bool proxy_read_response(struct proxy_conn *c)
             proxy_begin_response(c, &response, (size_t)n);
             return true;
         }
-        ssize_t more = n < 0 ? n : relay_fill(&c->down.relay, &c->server);
+        ssize_t more = n < 0 ? n : relay_fill_buffer(&c->down.relay, &c->server);
         if (more == -EAGAIN)
             return false;
         if (more <= 0) {
@@ -116,7 +116,7 @@ static bool proxy_read_server_hello(struct proxy_conn *c)
                 c->request = REQUEST_HEAD;
             return true;
         }
-        ssize_t more = relay_fill(&c->down.relay, &c->server);
+        ssize_t more = relay_fill_buffer(&c->down.relay, &c->server);
         if (more == -EAGAIN)
             return false;
         if (more <= 0) {

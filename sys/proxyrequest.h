@@ -183,7 +183,7 @@ static bool proxy_read_head(struct proxy_conn *c)
     for (;;) {
         if (relay_held(&c->up.relay).len > 0 && proxy_try_head(c))
             return true;
-        ssize_t n = relay_fill(&c->up.relay, &c->client);
+        ssize_t n = relay_fill_buffer(&c->up.relay, &c->client);
         if (n == -EAGAIN)
             return false;
         if (n <= 0) {

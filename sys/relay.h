@@ -1,4 +1,4 @@
-/* relay.h - bytes of one stream socket for another: by splice(2), which copies none, or from a buffer */
+/* relay.h - moves the bytes of one stream socket to another: through a pipe by splice(2), or through a buffer */
 #ifndef RELAY_H
 #define RELAY_H
 
@@ -10,8 +10,8 @@
 enum {
     RELAY_BUFFER = 20480,
     RELAY_PIPE = 256 * 1024,
-    RELAY_KEPT = 16,  /* buffers and pipes that nobody needs, each */
-    RELAY_ROUNDS = 8, /* of one turn */
+    RELAY_KEPT = 16,  /* unused buffers, and unused pipes, that are kept for the next connection */
+    RELAY_ROUNDS = 8, /* reads and writes of one connection before others have their turn */
 };
 
 #define RELAY_ALL UINT64_MAX
@@ -22,15 +22,15 @@ struct relay_buffer {
     char bytes[RELAY_BUFFER];
 };
 
-/* An end of a connection, whose readiness epoll(7) tells by edges: true until the kernel says EAGAIN. */
+/* One end of a connection. epoll(7) reports readiness by edges: it stays true until a call answers EAGAIN. */
 struct relay_end {
     int fd; /* non-blocking, owned; < 0: none */
     bool readable, writable;
-    bool fills; /* it was not writable once: that it is again is watched for, too */
-    bool ended; /* the peer sends no more: reading goes on to the end */
+    bool fills; /* it was full once, so EPOLLOUT is watched for as well */
+    bool ended; /* the peer has sent its FIN: reading goes on until EOF */
 };
 
-/* One direction. Buffer and pipe are there only while bytes are on their way. */
+/* One direction. It has a buffer or a pipe only while they hold bytes. */
 struct relay {
     uint64_t passes;             /* how many bytes may go on, those in the buffer first; RELAY_ALL: all that come */
     struct relay_buffer *buffer; /* owned; NULL: none */
@@ -107,7 +107,7 @@ static void relay_put_pipe(struct relay *relay)
     relay->piped = 0;
 }
 
-/* What is on its way is lost. */
+/* Throw away what was read and not yet written. */
 static void relay_drop(struct relay *relay)
 {
     relay_put_buffer(relay);
@@ -133,8 +133,8 @@ static void relay_take(struct relay *relay, size_t n)
 
 /* ---- moving ---- */
 
-/* Read more into the buffer. Bytes; 0: the end; -EAGAIN: not now; -ENOBUFS: it is full, or there is none; -errno. */
-static ssize_t relay_fill(struct relay *relay, struct relay_end *from)
+/* Read more into the buffer. How many bytes; 0: end of file; -EAGAIN; -ENOBUFS: it is full, or memory is; -errno. */
+static ssize_t relay_fill_buffer(struct relay *relay, struct relay_end *from)
 {
     if (relay->eof)
         return 0;
@@ -162,15 +162,15 @@ static ssize_t relay_fill(struct relay *relay, struct relay_end *from)
     return n;
 }
 
-/* n bytes went on their way to the other side. */
+/* n of the bytes that may pass were moved. */
 static void relay_count(struct relay *relay, size_t n)
 {
     if (relay->passes != RELAY_ALL)
         relay->passes -= n;
 }
 
-/* Send what the buffer holds, as far as it may pass. 1; 0: nothing may; -EAGAIN; -errno. */
-static int relay_flush(struct relay *relay, struct relay_end *to)
+/* Write out the buffer, as far as it may pass. 1: something was written; 0: nothing may; -EAGAIN; -errno. */
+static int relay_drain_buffer(struct relay *relay, struct relay_end *to)
 {
     struct slice held = relay_held(relay);
     size_t n = held.len < relay->passes ? held.len : (size_t)relay->passes;
@@ -187,8 +187,8 @@ static int relay_flush(struct relay *relay, struct relay_end *to)
     return 1;
 }
 
-/* Take what may pass into the pipe, which is empty. 1; 0: the end; -EAGAIN; -errno. */
-static int relay_suck(struct relay *relay, struct relay_end *from)
+/* Splice what may pass into the pipe, which is empty. 1: something came; 0: end of file; -EAGAIN; -errno. */
+static int relay_fill_pipe(struct relay *relay, struct relay_end *from)
 {
     size_t want = relay->passes < RELAY_PIPE ? (size_t)relay->passes : RELAY_PIPE;
 
@@ -197,7 +197,7 @@ static int relay_suck(struct relay *relay, struct relay_end *from)
     if (!from->readable)
         return -EAGAIN;
     if (!relay_get_pipe(relay)) {
-        ssize_t n = relay_fill(relay, from);
+        ssize_t n = relay_fill_buffer(relay, from);
         return n > 0 ? 1 : (int)n;
     }
     ssize_t n = splice(from->fd, NULL, relay->pipe[1], NULL, want, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
@@ -211,8 +211,8 @@ static int relay_suck(struct relay *relay, struct relay_end *from)
     return n > 0;
 }
 
-/* Empty the pipe. 1; 0: it is empty; -EAGAIN; -errno. */
-static int relay_blow(struct relay *relay, struct relay_end *to)
+/* Splice the pipe out. 1: something was written; 0: it was empty; -EAGAIN; -errno. */
+static int relay_drain_pipe(struct relay *relay, struct relay_end *to)
 {
     if (relay->piped == 0)
         return 0;
@@ -228,10 +228,10 @@ static int relay_blow(struct relay *relay, struct relay_end *to)
     return 1;
 }
 
-/* What a turn of relay_move came to. */
+/* How a turn of relay_move ended. */
 enum relay_state {
-    RELAY_PASSED, /* what may pass has gone */
-    RELAY_ENDED,  /* the source has ended, and what came has gone */
+    RELAY_PASSED, /* all that may pass was moved */
+    RELAY_ENDED,  /* end of file, and all that came was moved */
     RELAY_WAITS,  /* for one of the two sockets */
     RELAY_GOES_ON, /* its turn is over */
 };
@@ -240,18 +240,18 @@ enum relay_state {
 static int relay_move(struct relay *relay, struct relay_end *from, struct relay_end *to)
 {
     for (int round = 0; round < RELAY_ROUNDS; round++) {
-        int result = relay_blow(relay, to);
+        int result = relay_drain_pipe(relay, to);
 
         if (result == 0)
-            result = relay_flush(relay, to);
+            result = relay_drain_buffer(relay, to);
         if (result == 0 && relay->passes == 0) {
             relay_put_pipe(relay);
             return RELAY_PASSED;
         }
         if (result == 0)
-            result = relay_suck(relay, from);
+            result = relay_fill_pipe(relay, from);
         if (result == 0 || (result == -EAGAIN && relay->piped == 0))
-            relay_put_pipe(relay); /* others may use it meanwhile */
+            relay_put_pipe(relay); /* for other connections to use meanwhile */
         if (result <= 0)
             return result == 0 ? RELAY_ENDED : result == -EAGAIN ? RELAY_WAITS : result;
     }

@@ -1,6 +1,6 @@
-/* offers.h - what this kernel offers: check, and what a run demands */
-#ifndef POLICY_OFFERS_H
-#define POLICY_OFFERS_H
+/* check.h - what this kernel offers: the command `check`, and what a run demands of it */
+#ifndef POLICY_CHECK_H
+#define POLICY_CHECK_H
 
 #include "types.h"
 #include "own.h"
@@ -10,20 +10,20 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* One line of check. */
-struct offer {
+/* One line of `check`. */
+struct protection {
     const char *name;
     enum { ACTIVE, NEWER, DEGRADED, MISSING } state; /* NEWER: a second wall that later kernels have */
     const char *lost; /* when it isn't active */
 };
 
-enum { OFFERS = 16 };
+enum { PROTECTIONS = 16 };
 
-static void offers_of(const struct features *f, struct offer offers[OFFERS])
+static void protections_of(const struct features *f, struct protection list[PROTECTIONS])
 {
     bool old = f->major < 5 || (f->major == 5 && f->minor < 10), root = geteuid() == 0;
 
-    const struct offer all[OFFERS] = {
+    const struct protection all[PROTECTIONS] = {
         {"Linux 5.10 or later", old ? MISSING : ACTIVE, "older kernels lack calls that sandlock needs"},
         {"no supervisor around this one", f->nested ? MISSING : ACTIVE,
          "this is inside a sandbox already whose supervisor has the notifications (another sandlock?); the kernel "
@@ -54,7 +54,7 @@ static void offers_of(const struct features *f, struct offer offers[OFFERS])
         {"/proc, of this pid namespace", f->proc ? ACTIVE : DEGRADED,
          "signals are seen when a call ends; what is left behind is found by trying all numbers"},
     };
-    memcpy(offers, all, sizeof all);
+    memcpy(list, all, sizeof all);
 }
 
 /* 0 all active, 1 degraded, 125 can't run. */
@@ -62,14 +62,14 @@ static int check_command(void)
 {
     static const char *const states[] = {"active", "newer", "degraded", "missing"};
     struct features features = features_ask(true);
-    struct offer offers[OFFERS];
+    struct protection list[PROTECTIONS];
     int worst = ACTIVE;
 
-    offers_of(&features, offers);
-    for (size_t i = 0; i < OFFERS; i++) {
-        printf("%-9s %s%s%s\n", states[offers[i].state], offers[i].name, offers[i].state == ACTIVE ? "" : ": ",
-               offers[i].state == ACTIVE ? "" : offers[i].lost);
-        worst = (int)offers[i].state > worst ? (int)offers[i].state : worst;
+    protections_of(&features, list);
+    for (size_t i = 0; i < PROTECTIONS; i++) {
+        printf("%-9s %s%s%s\n", states[list[i].state], list[i].name, list[i].state == ACTIVE ? "" : ": ",
+               list[i].state == ACTIVE ? "" : list[i].lost);
+        worst = (int)list[i].state > worst ? (int)list[i].state : worst;
     }
     if (settings.verbose)
         printf("once it serves, sandlock itself may call only:%s\n", OWN_CALLS(OWN_NAME));
@@ -81,13 +81,13 @@ static int check_command(void)
 /* Refuse to run where it can't be done, or not as --strict wants it. */
 static void features_demand(const struct features *f)
 {
-    struct offer offers[OFFERS];
+    struct protection list[PROTECTIONS];
 
-    offers_of(f, offers);
-    for (size_t i = 0; i < OFFERS; i++)
-        if (offers[i].state == MISSING || (settings.strict && offers[i].state == DEGRADED))
+    protections_of(f, list);
+    for (size_t i = 0; i < PROTECTIONS; i++)
+        if (list[i].state == MISSING || (settings.strict && list[i].state == DEGRADED))
             die("%s%s: %s: %s", settings.strict ? "--strict: " : "",
-                offers[i].state == MISSING ? "missing" : "degraded", offers[i].name, offers[i].lost);
+                list[i].state == MISSING ? "missing" : "degraded", list[i].name, list[i].lost);
 }
 
 #endif
