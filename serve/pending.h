@@ -166,12 +166,17 @@ static void pending_run(struct request *r)
     reply(r, outcome);
 }
 
-/* The question about a held call is answered. */
+/* The question about a held call is answered. Where a signal has taken the call back, its repetition gets the answer. */
 static void pending_answer(struct pending *p, enum answer answer)
 {
     struct asker_question *q = asker_find(&asker, p->request.question);
     struct request r;
 
+    if (q != NULL && !notify_valid(here.listener, p->request.id)) {
+        q->answer = (int)answer;
+        pending_end(p, (struct outcome){VANISHED, 0});
+        return;
+    }
     if (q != NULL)
         asker_close(&asker, q);
     p->request.question = 0;

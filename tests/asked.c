@@ -15,6 +15,7 @@ static const char usage_text[] =
     "       by TEXT WORD ELSE answer WORD to questions that have TEXT in them, ELSE to others\n"
     "       slow MS WORD      answer each after so long\n"
     "       when PATH WORD    answer when there is a file PATH, and all that came by then\n"
+    "       after WORD        answer the first when who asks was sent an ALRM and has stopped of it\n"
     "       batch N           when N have come, answer them, last one first: even ids allow, odd ones deny\n"
     "       dead              end at the first question\n"
     "       gone              end at once\n"
@@ -25,11 +26,17 @@ static const char usage_text[] =
 
 static char line[8192];
 
+/* What stands behind `name`; "" where that isn't there. */
+static const char *behind(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+
+    return at == NULL ? "" : at + strlen(name);
+}
+
 static unsigned long long id_of(const char *question)
 {
-    const char *at = strstr(question, "\"id\":");
-
-    return at == NULL ? 0 : strtoull(at + 5, NULL, 10);
+    return strtoull(behind(question, "\"id\":"), NULL, 10);
 }
 
 static void answer(unsigned long long id, const char *word)
@@ -86,6 +93,32 @@ static void when(const char *path, const char *word)
             usleep(20000);
         answer(id_of(line), word);
     }
+}
+
+static bool has_stopped(pid_t pid)
+{
+    char path[64], text[512] = "";
+
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *status = fopen(path, "re");
+    if (status == NULL)
+        return true; /* it has ended */
+    size_t len = fread(text, 1, sizeof text - 1, status);
+    fclose(status);
+    return len == 0 || *behind(text, "State:\t") == 'T';
+}
+
+static void after(char **words)
+{
+    if (question()) {
+        pid_t pid = atoi(behind(line, "\"pid\":"));
+
+        kill(pid, SIGALRM);
+        while (!has_stopped(pid))
+            usleep(100);
+        answer(id_of(line), words[0]);
+    }
+    each(words);
 }
 
 static void batch(int n)
@@ -145,6 +178,8 @@ int main(int argc, char **argv)
         slow(atoi(argv[3]), argv[4]);
     else if (kept != NULL && strcmp(mode, "when") == 0 && argc == 5)
         when(argv[3], argv[4]);
+    else if (kept != NULL && strcmp(mode, "after") == 0 && argc == 4)
+        after(argv + 3);
     else if (kept != NULL && strcmp(mode, "batch") == 0 && argc == 4)
         batch(atoi(argv[3]));
     else if (kept != NULL && strcmp(mode, "dead") == 0)

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ static const char usage_text[] =
     "usage: crowd sink 0 ADDRESS PORT       take connections, however many at once, and close them\n"
     "       crowd connect N ADDRESS PORT    N threads connect at once; how many got what\n"
     "       crowd alarm FLAGS ADDRESS PORT  connect under an alarm each 50 ms, whose handler has `restart` or `none`\n"
+    "       crowd alarm stop ADDRESS PORT   the same with `restart`, and alarms by others; the handler stops\n"
     "       crowd kill N ADDRESS PORT       N processes that connect are killed while they wait; the last one isn't\n"
     "       crowd many ADDRESS... PORT      one sendmmsg to all of them; how many were sent, then the error\n"
     "       crowd swap CALL GOOD BAD PORT   connect, sendto or bind to GOOD; meanwhile the memory changes to BAD\n";
@@ -105,13 +107,22 @@ static void count(int number)
     alarms++;
 }
 
+static void count_and_stop(int number)
+{
+    count(number);
+    raise(SIGSTOP);
+}
+
 static void connect_under_alarms(const char *flags)
 {
-    struct sigaction action = {.sa_handler = count, .sa_flags = strcmp(flags, "restart") == 0 ? SA_RESTART : 0};
+    bool stops = strcmp(flags, "stop") == 0;
+    struct sigaction action = {.sa_handler = stops ? count_and_stop : count,
+                               .sa_flags = strcmp(flags, "none") == 0 ? 0 : SA_RESTART};
     struct itimerval each = {{0, 50000}, {0, 50000}}, none = {{0, 0}, {0, 0}};
 
     sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &each, NULL);
+    if (!stops)
+        setitimer(ITIMER_REAL, &each, NULL);
     int result = connect_once(&target);
     setitimer(ITIMER_REAL, &none, NULL);
     printf("%s after alarms: %s\n", result == 0 ? "ok" : strerror(result), alarms > 1 ? "many" : "few");

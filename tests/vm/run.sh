@@ -92,22 +92,23 @@ provide() {
     [ -n "$kernel" ] || fail "no kernel image is in $directory"
 }
 
-# The guest's file system, owned by root.
+# The guest's file system, owned by root. Each kernel has its own: guests of two may be started at the same time.
 initramfs() {
-    sh tests/vm/root.sh "$built/root" "$built" "$busybox"
-    cp tests/vm/init tests/vm/inside "$built/root"
+    root=$built/$version.root
+    sh tests/vm/root.sh "$root" "$built" "$busybox"
+    cp tests/vm/init tests/vm/inside "$root"
     echo 'net-allow 127.0.0.1:7501
-command /inside' >"$built/root/etc/sandlock.policy"
-    cp "$built/root/etc/sandlock.policy" "$built/root/policy"
-    printf 'files="%s" users="%s"\n' "$FILES" "$USERS" >"$built/root/sandlock/settings"
+command /inside' >"$root/etc/sandlock.policy"
+    cp "$root/etc/sandlock.policy" "$root/policy"
+    printf 'files="%s" users="%s"\n' "$FILES" "$USERS" >"$root/sandlock/settings"
     for name in unix_diag inet_diag tcp_diag udp_diag; do
         module=$(find "$directory" -name "$name.ko*" | head -n 1)
         case $module in
-        *.xz) xz -dc "$module" >"$built/root/$name.ko" ;;
-        *.ko) cp "$module" "$built/root" ;;
+        *.xz) xz -dc "$module" >"$root/$name.ko" ;;
+        *.ko) cp "$module" "$root" ;;
         esac
     done
-    (cd "$built/root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/initramfs"
+    (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/$version.initramfs"
 }
 
 # cx16=off: QEMU 7.2 loses the flags of cmpxchg16b, and Linux 6.12 then crashes now and then. no_timer_check: timers are
@@ -118,7 +119,7 @@ qemu() {
     aarch64) set -- qemu-system-aarch64 -cpu max,pauth-impdef=on -M virt -append "console=ttyAMA0 $1" ;;
     esac
     timeout "$LIMIT" "$@" -accel tcg,thread=multi -m 768 -smp 2 -nographic -no-reboot -nodefaults -serial stdio \
-        -kernel "$kernel" -initrd "$built/initramfs" </dev/null
+        -kernel "$kernel" -initrd "$built/$version.initramfs" </dev/null
 }
 
 # Run the guest with this command line for its kernel; what it says is in $log. A kernel that crashed while it booted is
