@@ -215,6 +215,7 @@ static void send_fault_unix(void)
 
 static void *close_late(void *fd)
 {
+    wait_for((int)(intptr_t)fd, POLLIN, ROW_SECONDS * 1000);
     sleep_ms(slower(2 * SETTLE_MS));
     close((int)(intptr_t)fd);
     return NULL;
