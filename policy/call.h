@@ -82,6 +82,7 @@ struct request {
     bool broken_pipe;   /* the caller is to get SIGPIPE */
     bool joined;        /* a connect that waits for another's */
     bool later;         /* it couldn't be judged yet: it is tried on the tick, and judged then */
+    uint64_t tried_at;  /* when a bind found its port taken, by clock_us; 0: it hasn't */
     size_t sent_messages, sent_bytes; /* how far a send has come */
     uint64_t deadline;  /* SO_SNDTIMEO, on the clock of clock_ms; 0: none */
     uint64_t judged;    /* live.order when the policy was asked last */

@@ -17,6 +17,7 @@
 #include "../sys/kernel.h"
 #include "../sys/notify.h"
 #include "../sys/pin.h"
+#include "../sys/pintable.h"
 #include "../sys/remap.h"
 #include "../sys/unixtarget.h"
 
@@ -48,25 +49,46 @@ static int bind_check_taken(struct request *r)
     return -decision.error;
 }
 
+/* Is an abstract name that of a socket which was closed perhaps, and which we hold? It is free soon, then. */
+static bool bind_name_waits(struct request *r)
+{
+    return r->address_len > sizeof r->address.local.sun_family && r->address.local.sun_path[0] == 0 &&
+           pintable_has_name(&made_sockets, &r->address.local, r->address_len) && bind_make_room(r) == -EAGAIN;
+}
+
+/* A bind on a unix socket is never done on behalf: the path is the child's own. */
+static struct outcome bind_unix(struct request *r)
+{
+    unix_own_add(&unix_own, r->pin);
+    r->later = bind_name_waits(r);
+    return (struct outcome){r->later ? PEND : CONTINUE, 0};
+}
+
 static struct outcome call_bind(struct request *r)
 {
-    int result = r->asks > 0 ? 0 : parse_address(r);
+    bool again = r->was_pending && r->judged == live.order; /* it was permitted, and waited for its port to be free */
+    int result = again || r->asks > 0 ? 0 : parse_address(r);
 
     if (result < 0)
         return outcome_reply(result);
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
     if (r->kind.domain == AF_UNIX)
-        unix_own_add(&unix_own, r->pin);
+        return bind_unix(r);
     if (call_continues(r))
         return (struct outcome){CONTINUE, 0};
-    struct decision decision = judge(r, decide_bind(&r->to, false));
+    struct decision decision = {VERDICT_ALLOW, 0, RULE_NONE};
+    if (!again)
+        decision = judge(r, decide_bind(&r->to, false));
     if (decision.verdict == VERDICT_ASK)
         return (struct outcome){HOLD, 0};
     if (decision.verdict == VERDICT_DENY)
         return outcome_reply(-decision.error);
     bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
     result = remaps ? bind_remapped(r) : execute_bind(r);
+    r->later = result == -EAGAIN;
+    if (r->later)
+        return (struct outcome){PEND, 0};
     if (result == 0)
         result = bind_check_taken(r);
     if (remaps && result == 0)

@@ -27,8 +27,6 @@ static bool caller_is_alone(const struct request *r)
  * the child does meanwhile: on a pinned socket of another kind, by a process whose only thread waits here. */
 static bool call_continues(const struct request *r)
 {
-    if (r->kind.domain == AF_UNIX && r->call == CALL_BIND)
-        return true; /* never done on behalf: the path is the child's own */
     if (r->kind.domain == AF_UNIX && (r->call == CALL_CONNECT || r->kind.type == SOCK_DGRAM))
         return false;
     if ((r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK) || !caller_is_alone(r))

@@ -10,6 +10,7 @@
 #include "procfs.h"
 
 #include <sys/stat.h>
+#include <sys/un.h>
 
 struct pintable {
     struct pintable_entry {
@@ -18,7 +19,7 @@ struct pintable {
         bool seen;
     } entries[PINTABLE_MAX];
     size_t n;
-    uint64_t free_at; /* when the table may be swept for somebody who waits */
+    uint64_t swept_at, free_at; /* when it was swept last, and when it may be again */
     uint64_t begun[PINTABLE_BEGUN_MAX]; /* inodes of connections whose connect(2) hasn't said yet that they are there */
     size_t begun_turn;
 };
@@ -111,28 +112,37 @@ static bool pintable_mark(pid_t pid, int fd, uint64_t inode, void *table)
 }
 
 /* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; the closer shares
- * our descriptors. What is on its way from one process to another is let go, too. */
-static void pintable_sweep(struct pintable *table, struct closer *closer)
-{
-    for (size_t i = 0; i < table->n; i++)
-        table->entries[i].seen = false;
-    if (holder_each(closer->pid, pintable_mark, table) < 0)
-        return;
-    for (size_t i = table->n; i-- > 0;)
-        if (!table->entries[i].seen)
-            pintable_remove(table, closer, &table->entries[i]);
-}
-
-/* The same at once, for a bind in whose way a socket may be that was closed just now. Was it done? */
-static bool pintable_sweep_now(struct pintable *table, struct closer *closer)
+ * our descriptors. What is on its way from one process to another is let go, too. Was it done? It may take a quarter of
+ * our time. */
+static bool pintable_sweep(struct pintable *table, struct closer *closer)
 {
     uint64_t start = clock_us();
 
     if (table->n == 0 || start < table->free_at)
         return false;
-    pintable_sweep(table, closer);
+    for (size_t i = 0; i < table->n; i++)
+        table->entries[i].seen = false;
+    bool looked = holder_each(closer->pid, pintable_mark, table) == 0;
+    for (size_t i = table->n; looked && i-- > 0;)
+        if (!table->entries[i].seen)
+            pintable_remove(table, closer, &table->entries[i]);
+    table->swept_at = start;
     table->free_at = clock_rest(start);
     return true;
+}
+
+/* Has one of the sockets this name (unix(7))? */
+static bool pintable_has_name(const struct pintable *table, const struct sockaddr_un *name, socklen_t len)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        struct sockaddr_un bound;
+        socklen_t bound_len = sizeof bound;
+
+        if (getsockname(table->entries[i].fd, (struct sockaddr *)&bound, &bound_len) == 0 && bound_len == len &&
+            memcmp(&bound, name, len) == 0)
+            return true;
+    }
+    return false;
 }
 
 #endif
