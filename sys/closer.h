@@ -2,6 +2,7 @@
 #ifndef CLOSER_H
 #define CLOSER_H
 
+#include "clock.h"
 #include "kernel.h"
 #include "limits.h"
 
@@ -22,6 +23,7 @@ struct closer {
     int closed, done;   /* the second one's, a byte for each */
     unsigned waiting;   /* for how many there was none yet */
     pid_t pid;          /* 0: not started */
+    uint64_t free_at;   /* when we may wait for it again */
 };
 
 /* A signal has ended what the helper waited for. */
@@ -130,13 +132,23 @@ static bool closer_lingers(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff && linger.l_linger != 0;
 }
 
-/* Close a socket, without waiting. local: it is a unix socket, whose queue may hold those that linger. */
+/* Close a socket, without waiting. local: it is a unix socket, whose queue may hold those that linger. Nearly none of
+ * them waits: it is closed when this returns, as the caller may close it, too, and want its name for another. */
 static void closer_release(struct closer *closer, int fd, bool local)
 {
-    if (!closer->lingers || (!local && !closer_lingers(fd)))
+    if (!closer->lingers || (!local && !closer_lingers(fd))) {
         close(fd);
-    else
-        closer_close(closer, fd);
+        return;
+    }
+    uint64_t start = clock_us();
+    closer_close(closer, fd);
+    if (local && closer->waiting == 1 && start >= closer->free_at) {
+        struct pollfd closed = {.fd = closer->closed, .events = POLLIN};
+
+        poll(&closed, 1, CLOSER_PATIENCE_MS);
+        closer_count(closer);
+        closer->free_at = clock_rest(start);
+    }
 }
 
 /* End the helper; what it still has to close is closed with us. */

@@ -38,6 +38,7 @@ enum {
     PINTABLE_BEGUN_MAX = 256,         /* of those that we held */
     REMAP_KEPT_MAX = 64,              /* sockets that something is on its way to */
     CLOSER_WAITING_MAX = 64,          /* sockets whose close may wait */
+    CLOSER_PATIENCE_MS = 50,          /* for one of them, a quarter of our time */
     CLIENTS_MAX = 32,                 /* connections of those who control us */
 
     /* What is remembered: where there is no room the oldest is forgotten, or the rest left out. */
