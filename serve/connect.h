@@ -23,9 +23,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-/* One try to connect a stream socket, which never waits. 0, -EINPROGRESS (begun now), -EALREADY (begun before),
- * -errno. The result of a connection that was begun before is taken by connecting again: SO_ERROR would leave the
- * socket's state behind. On loopback that is at once. */
+/* Try to connect a stream socket, without waiting. 0; -EINPROGRESS: begun now; -EALREADY: begun before; other -errno.
+ * The result of a connection that is under way is taken by a second connect(2): SO_ERROR would return it, but leave the
+ * socket in a state in which the caller's next connect(2) answers wrongly. On loopback it is there at once. */
 static int connect_stream(struct request *r)
 {
     bool blocks = pin_blocks(r->pin);
@@ -33,13 +33,13 @@ static int connect_stream(struct request *r)
     if (blocks)
         pin_set_blocking(r->pin, false);
     int result = connect_pin(r);
-    if (result == -EINPROGRESS && r->was_pending) { /* someone reset the socket meanwhile: this is a new connection */
+    if (result == -EINPROGRESS && r->was_pending) { /* the first one was reset meanwhile: this is a new connection */
         sys_disconnect(r->pin);
         result = -ECONNRESET;
     } else if (result == -EINPROGRESS && blocks) {
         result = connect_pin(r);
         if (result == -ECONNRESET || result == -EPIPE)
-            result = 0; /* it was there, and is lost already: connect(2) would have been faster */
+            result = 0; /* it was established and is lost already: a native connect(2) would have returned 0 */
     } else if (result == -EALREADY && !r->was_pending) {
         r->joined = true;
     } else if (result == -EISCONN && (r->joined || r->was_pending)) {
@@ -50,12 +50,12 @@ static int connect_stream(struct request *r)
     return result;
 }
 
-/* A unix connect, with the caller's rights: the server sees whose they are. It waits where the backlog is full. */
+/* Connect a unix socket with the caller's credentials, which the server sees. It waits where the backlog is full. */
 static struct outcome connect_unix(struct request *r)
 {
     bool blocks = pin_blocks(r->pin);
 
-    unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+    unix_own_add(&unix_own, r->pin); /* the kernel may autobind it now (SO_PASSCRED) */
     if (r->to.kind != DESTINATION_UNIX)
         return outcome_reply(connect_pin(r));
     if (caller_take(&unix_target.caller) < 0)
@@ -83,8 +83,8 @@ static struct outcome execute_connect(struct request *r)
     return outcome_reply(result);
 }
 
-/* A permitted destination may be a socket of the sandbox's own whose port has another number: that goes into the
- * address. 0, -errno or LATER. *held is a descriptor to be kept until the call is done, or -1. */
+/* --port-remap: a permitted destination may be a socket of the sandbox's own that has another port outside. Put that
+ * port into the address. 0, -errno or LATER. *held: that socket's descriptor, kept until the call is done; or -1. */
 static int remap_destination(const struct request *r, const struct destination *to, union address *address, int *held)
 {
     *held = -1;
@@ -96,7 +96,7 @@ static int remap_destination(const struct request *r, const struct destination *
     return real == -EAGAIN ? LATER : real < 0 ? real : 0;
 }
 
-/* Connect to what is permitted: to a port of the sandbox's own by its other number, by the proxy, or as it says. */
+/* Carry out a permitted connect: to a remapped port of the sandbox's own, through the proxy, or as it was asked for. */
 static struct outcome connect_permitted(struct request *r, enum verdict verdict)
 {
     bool udp = socket_is(r->kind, IPPROTO_UDP), moved = udp && remap_is_connected(&remap, r->pin);
@@ -107,13 +107,13 @@ static struct outcome connect_permitted(struct request *r, enum verdict verdict)
         return (struct outcome){PEND, 0};
     if (result == 0 && held >= 0 && !remap_has_room(&remap))
         result = -ENOBUFS;
-    r->was_pending = false; /* not this connection: to be judged, perhaps */
+    r->was_pending = false; /* it may have waited for its verdict, but this connection begins now */
     struct outcome outcome = outcome_reply(result);
     if (result == 0)
         outcome = verdict == VERDICT_REDIRECT && held < 0 ? redirect(r) : execute_connect(r);
     r->was_pending = outcome.what == PEND;
     if (moved)
-        pin_uncork(r->pin); /* what it held back for the old one goes there now: later it may be another's */
+        pin_uncork(r->pin); /* data held back for the old destination goes now: its port may be another's later */
     bool under_way = outcome.what == PEND || outcome.value == -EINPROGRESS || outcome.value == -EALREADY ||
                      (udp && outcome.value == 0);
     if (held >= 0 && under_way)
@@ -125,8 +125,8 @@ static struct outcome connect_permitted(struct request *r, enum verdict verdict)
     return outcome;
 }
 
-/* A connect that waits. Where the policy has changed meanwhile and refuses it, what is under way ends; what somebody
- * was asked about stays as it was answered. */
+/* Go on with a connect that waits. If the policy has changed and refuses it now, the connection that is under way is
+ * ended; an answer that was given to a question stands. */
 static struct outcome connect_again(struct request *r)
 {
     if (r->judged == live.order)
@@ -147,7 +147,7 @@ static struct outcome connect_again(struct request *r)
 
 static struct outcome call_connect(struct request *r)
 {
-    bool fixed = r->kind.domain != AF_UNIX; /* a path may lead elsewhere by now */
+    bool fixed = r->kind.domain != AF_UNIX; /* an IP address stays what it was; a path may lead elsewhere by now */
     bool again = r->was_pending && !r->later && fixed;
     int result = again || (fixed && r->asks > 0) ? 0 : parse_address(r);
 

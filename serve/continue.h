@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Is the caller the only thread of its process? Then nobody changes its descriptors while it waits here. */
+/* Is the caller the only thread of its process? Then nobody can change its descriptors while it waits for us. */
 static bool caller_is_alone(const struct request *r)
 {
     struct process_status status;
@@ -23,15 +23,15 @@ static bool caller_is_alone(const struct request *r)
     return process_status_read(r->tid, &status) == 0 && status.threads == 1;
 }
 
-/* May the kernel carry this call out itself? Only where it can't touch an IP socket, nor follow a destination, whatever
- * the child does meanwhile: on a pinned socket of another kind, by a process whose only thread waits here. */
+/* May the kernel carry this call out itself? Only if it can't touch an IP socket nor read a destination, whatever the
+ * child does meanwhile: on a pinned socket of another kind, of a process whose only thread waits for us. */
 static bool call_continues(const struct request *r)
 {
     if (r->kind.domain == AF_UNIX && (r->call == CALL_CONNECT || r->kind.type == SOCK_DGRAM))
         return false;
     if ((r->kind.domain != AF_UNIX && r->kind.domain != AF_NETLINK) || !caller_is_alone(r))
         return false;
-    /* A thread that has ended since the socket was pinned may have put another in its place. */
+    /* A thread that has ended since the socket was pinned may have put another socket in its place: look again. */
     int again = pin_take_same(&here.pins, &here.closer, r->tid, (int)r->args[0], pin_cookie(r->pin));
     if (again >= 0)
         close(again); /* not the last one: the pin is another */

@@ -17,7 +17,7 @@
 #include "../sys/proxychannel.h"
 #include "../sys/unixtarget.h"
 
-/* A unix socket: what the sandbox bound is inside; anything else takes a rule. What controls a sandbox never counts. */
+/* A unix socket: one that the sandbox bound itself is permitted, any other takes a rule; control sockets never are. */
 static struct decision decide_unix(const struct unix_target *target)
 {
     struct decision decision = {VERDICT_DENY, EACCES, -1};
@@ -59,7 +59,7 @@ static struct decision decide_unix(const struct unix_target *target)
     return decision;
 }
 
-/* A connection or a datagram to `to`. */
+/* The verdict on a connection or a datagram to `to`. */
 static struct decision decide(const struct destination *to)
 {
     struct decision decision = {VERDICT_DENY, policy.deny_errno ? policy.deny_errno : ECONNREFUSED, -1};
@@ -95,7 +95,7 @@ static struct decision decide(const struct destination *to)
     return decision;
 }
 
-/* Joining a multicast group: a rule for any of its ports will do. */
+/* The verdict on joining a multicast group: it has no port, so a rule for any port of that address permits it. */
 static struct decision decide_group(const struct destination *to)
 {
     struct destination group = *to;
@@ -110,7 +110,7 @@ static struct decision decide_group(const struct destination *to)
     return decision;
 }
 
-/* Taking a local port: by bind, or by listen, which takes one of the kernel's choice where none is bound. */
+/* The verdict on taking a local port: by bind, or by listen, for which the kernel picks a port where none is bound. */
 static struct decision decide_bind(const struct destination *to, bool listens)
 {
     struct decision decision = {VERDICT_DENY, EACCES, -1};
@@ -126,25 +126,25 @@ static struct decision decide_bind(const struct destination *to, bool listens)
         return decision;
     decision.rule = policy_find(LIST_BIND, to->protocol, to->addr, to->port);
     if (decision.rule >= 0 && to->dual && policy_find(LIST_BIND, to->protocol, (struct ip_addr){0, 0, 4}, to->port) < 0)
-        decision.rule = -1; /* :: takes IPv4's, too */
+        decision.rule = -1; /* a dual-stack bind of :: takes the IPv4 port as well */
     if (decision.rule >= 0 || (to->port == 0 && !listens))
         decision.verdict = VERDICT_ALLOW;
     return decision;
 }
 
-/* Was it refused only since no rule names it? Where there is nobody to be reached, and where another option is what
- * would permit it, there is nothing to ask about. */
+/* Was it refused only because no rule names it? Nothing is asked where nobody listens there anyway, or where another
+ * option (--allow-steering) is what would permit it. */
 static bool is_undecided(const struct destination *to, struct decision decision)
 {
     if (decision.verdict != VERDICT_DENY || decision.rule != RULE_NONE)
         return false;
-    if (to->kind == DESTINATION_UNIX) /* and the name can be shown whole */
+    if (to->kind == DESTINATION_UNIX) /* only a name that fits into a question, whole */
         return unix_target.holder != HELD_BY_NOBODY && unix_target.name_len <= EVENT_NAME &&
                strlen(unix_target.name) == unix_target.name_len;
     return to->kind == DESTINATION_IP && to->protocol < PROTOCOLS && !(to->steered && !settings.allow_steering);
 }
 
-/* What becomes of what no rule decides. VERDICT_ASK: it has to be asked about, and r says what. */
+/* Decide what no rule decides: refuse it, learn it (learn), or ask (--ask). VERDICT_ASK: r->asked says about what. */
 static struct decision settle(struct request *r, const struct destination *to, struct decision decision)
 {
     if (policy.undecided == UNDECIDED_REFUSED || !is_undecided(to, decision))
@@ -169,7 +169,7 @@ static struct decision settle(struct request *r, const struct destination *to, s
     return decision;
 }
 
-/* The verdict on r's destination, as the rules decide or who was asked; it is told. */
+/* The final verdict on r's destination: that of the rules, or of whoever was asked. It is reported. */
 static struct decision judge(struct request *r, struct decision decision)
 {
     decision = settle(r, &r->to, decision);

@@ -52,7 +52,7 @@ static struct outcome call_dispatch(struct request *r)
     return outcome_reply(-ENOSYS);
 }
 
-/* Run a call. Nothing that it led to is held any more when it is answered. */
+/* Run a call. The unix socket that it named isn't held any more when it is answered. */
 static struct outcome call_run(struct request *r)
 {
     if (live.order > 0)

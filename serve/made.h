@@ -21,8 +21,9 @@ static void made_drop(struct pintable_entry *entry)
     pintable_remove(&made_sockets, &here.closer, entry);
 }
 
-/* A connect or listen was answered: a connection would end only when we close it, too, and a listener's port be taken
- * as long. Of one that is under way epoll tells when it is there. A unix socket is held on where sends are looked at. */
+/* A connect or listen is answered. Held by us, a connection would end only when we close it, too, and a listener's port
+ * would stay taken as long: so the socket is the command's alone from here on. A connection under way is watched
+ * until it is there. Unix sockets stay held where sends are trapped. */
 static void made_let_go(const struct request *r, struct outcome outcome)
 {
     bool connects = r->call == CALL_CONNECT, listens = r->call == CALL_LISTEN && !settings.port_remap;

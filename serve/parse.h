@@ -16,14 +16,15 @@
 #include <sys/socket.h>
 
 enum {
-    LATER = -KERNEL_ERESTARTSYS, /* a result of ours alone: no errno of a caller's. It can't be decided yet; */
-    HELD = LATER - 1,            /* somebody is asked about it */
+    /* Results of our own, beside -errno: a caller never sees them. */
+    LATER = -KERNEL_ERESTARTSYS, /* it can't be decided yet: try again on the tick */
+    HELD = LATER - 1,            /* it waits for an answer to a question (--ask) */
 };
 
-/* Pin argument 0. 0 or -errno. Our own shortage of descriptors is the caller's shortage of buffers. */
+/* Pin the descriptor in argument 0. 0 or -errno: -ENOBUFS when we ourselves are out of descriptors. */
 static int parse_pin(struct request *r)
 {
-    if (r->pin >= 0) /* it was held */
+    if (r->pin >= 0) /* from an earlier try of the same call */
         return 0;
     r->pin = pin_take(&here.pins, r->tid, (int)r->args[0]);
     if (r->pin == -EMFILE || r->pin == -ENFILE)
@@ -31,7 +32,7 @@ static int parse_pin(struct request *r)
     return r->pin < 0 ? r->pin : 0;
 }
 
-/* Pin argument 0, and ask which kind of socket it is. 0; -ENOTSOCK; other -errno. */
+/* Pin argument 0, and find out what kind of socket it is. 0; -ENOTSOCK; other -errno. */
 static int parse_socket(struct request *r)
 {
     int result = parse_pin(r);
@@ -39,8 +40,8 @@ static int parse_socket(struct request *r)
     return result < 0 ? result : pin_kind(r->pin, &r->kind);
 }
 
-/* 0.0.0.0 means this socket's own address (source: the one its PKTINFO names, version 0: none), or else loopback; ::
- * means loopback. The address is rewritten, so that what is judged is what is passed on. */
+/* To connect or send to 0.0.0.0 means: to this socket's own address, or to `source`, which its PKTINFO names (version
+ * 0: none), or else to loopback. :: means loopback. The address is rewritten: the kernel gets what was judged. */
 static void parse_unspecified(const struct request *r, union address *address, struct ip_addr source,
                               struct destination *to)
 {
@@ -57,8 +58,8 @@ static void parse_unspecified(const struct request *r, union address *address, s
     ip_addr_to_sockaddr(to->addr, ntohs(address->v4.sin_port), address->any.sa_family, &address->storage);
 }
 
-/* Where this address leads on this socket, by the rules of ip(7), ipv6(7), unix(7) and what the kernel makes of
- * AF_UNSPEC. The address is brought to the form that is judged. 0, or -errno of a path that leads nowhere. */
+/* Find the destination that this address means on this socket, by ip(7), ipv6(7), unix(7) and what the kernel makes of
+ * AF_UNSPEC. The address is rewritten to the form that is judged. 0; -errno of a unix path that can't be looked up. */
 static int parse_destination(const struct request *r, union address *address, socklen_t *len, struct ip_addr source,
                              struct destination *to)
 {
@@ -68,7 +69,7 @@ static int parse_destination(const struct request *r, union address *address, so
     *to = (struct destination){.kind = DESTINATION_NONE};
     if (*len < sizeof family)
         return 0;
-    if (r->kind.domain == AF_UNIX) { /* a send of a stream or seqpacket socket goes to its peer, or nowhere */
+    if (r->kind.domain == AF_UNIX) { /* stream and seqpacket sockets send to their peer, whatever the address */
         bool named = family == AF_UNIX && *len > sizeof family && *len <= sizeof address->local &&
                      !(is_send(r->call) && r->kind.type != SOCK_DGRAM);
         to->kind = named ? DESTINATION_UNIX : DESTINATION_NONE;
@@ -92,11 +93,11 @@ static int parse_destination(const struct request *r, union address *address, so
     else if (family == AF_UNSPEC && is_send(r->call))
         *len = 0;
     bool v4 = family == AF_INET && *len >= sizeof address->v4;
-    bool v6 = family == AF_INET6 && *len >= 24 && r->kind.domain == AF_INET6; /* a socket of IPv4 never becomes one */
+    bool v6 = family == AF_INET6 && *len >= 24 && r->kind.domain == AF_INET6; /* an IPv4 socket stays one */
     if (!v4 && !v6)
         return 0;
     if (family == AF_INET6 && *len < sizeof address->v6)
-        address->v6.sin6_scope_id = 0; /* RFC 2133's shorter form has none */
+        address->v6.sin6_scope_id = 0; /* RFC 2133's shorter sockaddr_in6 has none */
     sa_family_t given = address->any.sa_family;
     address->any.sa_family = family;
     to->kind = DESTINATION_IP;
@@ -104,7 +105,7 @@ static int parse_destination(const struct request *r, union address *address, so
     ip_addr_from_sockaddr(address, &to->addr, &to->port);
     to->dual = r->kind.domain == AF_INET6 && to->addr.version == 6 && ip_addr_is_unspecified(to->addr) &&
                r->call == CALL_BIND && sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
-    if (r->call == CALL_BIND) /* which takes AF_UNSPEC with 0.0.0.0 only, as it shall say itself */
+    if (r->call == CALL_BIND) /* it takes AF_UNSPEC only with 0.0.0.0: the kernel is to say so */
         address->any.sa_family = given;
     if (family == AF_INET6 && ip_addr_is_link_local(to->addr))
         to->steered = address->v6.sin6_scope_id != 0;
@@ -115,9 +116,9 @@ static int parse_destination(const struct request *r, union address *address, so
     return 0;
 }
 
-/* connect, bind: a descriptor and an address. 0 or -errno, in the kernel's order of checks: to bind, what is no socket
- * comes before a bad address; to connect, only what is no descriptor (which is what O_PATH makes of it) does. -EACCES:
- * a socket that we can't pin, with the address. */
+/* The arguments of connect and bind: a descriptor and an address. 0 or -errno, in the kernel's order of checks: bind
+ * says that something is no socket before it looks at the address; connect says only that it is no descriptor (nor is
+ * one opened with O_PATH). -EACCES: a socket that we can't pin; the address was read. */
 static int parse_address(struct request *r)
 {
     int64_t len = (int32_t)r->args[2];

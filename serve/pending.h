@@ -1,4 +1,4 @@
-/* pending.h - calls that wait, without anybody waiting */
+/* pending.h - calls that wait: each is kept here and tried again, so that the supervisor itself never waits */
 #ifndef SERVE_PENDING_H
 #define SERVE_PENDING_H
 
@@ -23,18 +23,18 @@
 
 static struct pending {
     struct request request;
-    uint64_t cookie;  /* of a connecting socket: who else waits for it */
+    uint64_t cookie;  /* of a connecting IP socket, to find others that wait for the same connection */
     uint16_t order;   /* its place in pending_order */
-    bool by_tick;     /* the socket's readiness says nothing: try again on the tick, ever more rarely */
-    uint64_t again;   /* when, by clock_ms() */
-    uint64_t patience; /* until the next, in milliseconds */
+    bool by_tick;     /* epoll says nothing useful about its socket: it is tried again on the tick, ever more rarely */
+    uint64_t again;   /* when, on the clock of clock_ms */
+    uint64_t patience; /* between tries, in milliseconds */
 } pending[PENDING_MAX];
 
-static uint16_t pending_order[PENDING_MAX]; /* places in pending: those in use first */
-static size_t n_pending, n_pending_used; /* now, and at most so far */
-static size_t n_yielding;                /* how many wait for their turn only */
-static size_t n_joined;                  /* how many of them wait for another's connection */
-static size_t pending_turn;              /* where the next tick goes on */
+static uint16_t pending_order[PENDING_MAX]; /* indices of pending: those in use first */
+static size_t n_pending, n_pending_used; /* how many are in use now, and were at most so far */
+static size_t n_yielding;                /* how many could go on, but let others have their turn */
+static size_t n_joined;                  /* how many wait for a connection that another call began */
+static size_t pending_turn;              /* where in pending_order the next tick goes on */
 
 static void pending_watch(struct pending *p, uint32_t events, int operation)
 {
@@ -42,13 +42,13 @@ static void pending_watch(struct pending *p, uint32_t events, int operation)
         p->by_tick = true;
 }
 
-/* Does the readiness of its socket say nothing about a call? */
-static bool pending_is_deaf(const struct request *r)
+/* Must a call be polled, since epoll doesn't say when its socket is ready for it? */
+static bool pending_needs_polling(const struct request *r)
 {
     return r->later || (r->kind.domain == AF_UNIX && (r->kind.type == SOCK_DGRAM || r->call == CALL_CONNECT));
 }
 
-/* The place that pending_keep takes next; there is one. */
+/* The entry that pending_keep uses next. The caller has seen to it that there is one. */
 static struct pending *pending_free(void)
 {
     if (n_pending == n_pending_used)
@@ -56,7 +56,7 @@ static struct pending *pending_free(void)
     return &pending[pending_order[n_pending]];
 }
 
-/* The request and its pin move in here. */
+/* Keep a request, whose pin is the entry's from now on. */
 static struct pending *pending_keep(const struct request *r)
 {
     struct pending *p = pending_free();
@@ -67,7 +67,7 @@ static struct pending *pending_keep(const struct request *r)
     return p;
 }
 
-/* Keep a call whose first try has to wait. */
+/* Keep a call that couldn't be completed at its first try. */
 static void pending_add(struct request *r)
 {
     if (n_pending == PENDING_MAX) {
@@ -79,7 +79,7 @@ static void pending_add(struct request *r)
     p->request.was_pending = true;
     p->request.deadline = timeout ? clock_ms() + timeout : 0;
     p->cookie = r->call == CALL_CONNECT && r->kind.domain != AF_UNIX ? pin_cookie(r->pin) : 0;
-    p->by_tick = pending_is_deaf(r);
+    p->by_tick = pending_needs_polling(r);
     if (!p->by_tick)
         pending_watch(p, r->yields ? 0 : EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_ADD);
 }
@@ -96,7 +96,7 @@ static void pending_remove(struct pending *p)
     p->order = (uint16_t)n_pending;
 }
 
-/* Take a call out. The pin leaves epoll first: the child's own descriptor keeps the file alive after our close. */
+/* Remove an entry. Its pin leaves epoll first: the child's own descriptor keeps the file, and so the watch, alive. */
 static void pending_take(struct pending *p)
 {
     struct asker_question *q = asker_find(&asker, p->request.question);
@@ -107,14 +107,14 @@ static void pending_take(struct pending *p)
     pending_remove(p);
 }
 
-/* Its answer is known. */
+/* Remove an entry, and answer its call. */
 static void pending_end(struct pending *p, struct outcome outcome)
 {
     pending_take(p);
     reply(&p->request, outcome);
 }
 
-/* The connection that these waited for has come, or failed, or was given up: the kernel wakes all of them. */
+/* A connection was established, has failed or was given up: answer all calls that joined it, as the kernel would. */
 static void pending_end_joined(uint64_t cookie, int result)
 {
     for (size_t i = n_pending; i-- > 0;) {
@@ -143,13 +143,13 @@ static bool pending_hold(struct request *r)
     return false;
 }
 
-/* Run a call, for the first time or since it was answered; then reply, or keep it. */
+/* Run a call, for the first time or after its question was answered; then reply, or keep it. */
 static void pending_run(struct request *r)
 {
     struct outcome outcome = call_run(r);
 
     for (unsigned tries = 0; outcome.what == HOLD; tries++) {
-        if (tries == ASKS_MAX) /* it leads elsewhere each time it is looked at */
+        if (tries == ASKS_MAX) /* its destination is another one each time */
             outcome = send_end(r, -r->refusal);
         else if (pending_hold(r))
             return;
@@ -198,8 +198,8 @@ static void pending_answer_all(const struct subject *subject, enum answer answer
     }
 }
 
-/* Try a call again; `told`: since epoll says that its socket is ready. Where that changes nothing (a socket that was
- * shut down before it connects is always "ready"), the tick tries it from then on. */
+/* Try a call again; `told`: because epoll says that its socket is ready. If that changes nothing (a socket that was
+ * shut down before it connects is always "ready"), it is tried on the tick from then on. */
 static void pending_retry(struct pending *p, bool told)
 {
     struct request *r = &p->request;
@@ -212,7 +212,7 @@ static void pending_retry(struct pending *p, bool told)
     n_yielding += r->yields;
     if (outcome.what == PEND && r->yields)
         return;
-    if (outcome.what == HOLD) { /* its next message has another destination */
+    if (outcome.what == HOLD) { /* its next message has a destination that has to be asked about */
         pending_take(p);
         struct request held = p->request;
         pending_run(&held);
@@ -222,7 +222,7 @@ static void pending_retry(struct pending *p, bool told)
         bool moved = r->sent_bytes + r->sent_messages != before;
         if (moved)
             p->again = p->patience = 0;
-        p->by_tick = pending_is_deaf(r) || (!moved && (p->by_tick || told));
+        p->by_tick = pending_needs_polling(r) || (!moved && (p->by_tick || told));
         if (!p->by_tick)
             pending_watch(p, EPOLLOUT | EPOLLONESHOT, EPOLL_CTL_MOD);
         return;
@@ -232,9 +232,9 @@ static void pending_retry(struct pending *p, bool told)
         pending_end_joined(cookie, outcome.value == 0 ? 0 : -ECONNABORTED);
 }
 
-/* What a signal that came meanwhile makes of a waiting call (signal(7)): 0 nothing, else the errno to end it with. The
- * kernel turns ERESTARTSYS into EINTR or a restart, but only for the thread that it chose for the signal; any other
- * thread would see the number itself. */
+/* Has a signal come that interrupts a waiting call (signal(7))? 0: no; else the errno to end the call with. ERESTARTSYS
+ * the kernel turns into EINTR or a restart, but only in the thread that it chose for the signal; any other thread would
+ * see the number 512 itself. */
 static int pending_interruption(const struct pending *p)
 {
     const struct request *r = &p->request;
@@ -251,14 +251,14 @@ static int pending_interruption(const struct pending *p)
             return restart;
         if (process_status_read(thread.leader, &leader) == 0 && (shared & ~leader.blocked) != 0 && leader.state != 'Z')
             return 0; /* the leader's */
-        return process_others_block(thread.leader, r->tid, shared) ? restart : EINTR; /* in doubt, what is no secret */
+        return process_others_block(thread.leader, r->tid, shared) ? restart : EINTR; /* in doubt a public errno */
     }
     if (thread.threads > 1 && process_is_stopped(thread.leader, r->tid))
         return restart;
     return 0;
 }
 
-/* The policy has changed while a call was held: what a change decides needs no answer any more. */
+/* The policy has changed while a call waited for an answer: if the rules decide it now, nobody needs to be asked. */
 static void pending_judge_held(struct pending *p)
 {
     struct request *r = &p->request;
@@ -275,7 +275,7 @@ static void pending_judge_held(struct pending *p)
     pending_run(&held);
 }
 
-/* Look after one waiting call: drop it when its caller is gone, end it when a signal came or its time is up. */
+/* Check on one waiting call: drop it when its caller is gone, end it when a signal came or its time is up. */
 static void pending_tick(struct pending *p, uint64_t now)
 {
     struct request *r = &p->request;
@@ -284,7 +284,7 @@ static void pending_tick(struct pending *p, uint64_t now)
         pending_end(p, (struct outcome){VANISHED, 0});
         return;
     }
-    int interruption = here.proc && here.killable ? pending_interruption(p) : 0; /* else the kernel ends it */
+    int interruption = here.proc && here.killable ? pending_interruption(p) : 0; /* older kernels end it themselves */
     if (interruption != 0) {
         pending_end(p, send_end(r, -interruption));
         return;
@@ -326,7 +326,7 @@ static void pending_tick_some(void)
     }
 }
 
-/* A thread makes one call at a time: a new one means that nobody waits for its last one any more. */
+/* A thread makes one call at a time: a new one means that its last one was interrupted. */
 static void pending_end_of(pid_t tid)
 {
     for (size_t i = n_pending; i-- > 0;)

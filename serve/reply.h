@@ -16,7 +16,7 @@
 
 static struct lost_replies lost_replies;
 
-/* How many arguments tell a kept call: what is in the registers after its own is left over. */
+/* How many arguments a call has, by which its repetition is recognised: the registers behind them hold leftovers. */
 static size_t lost_arguments(enum call call)
 {
     switch (call) {
@@ -63,7 +63,7 @@ static void reply(struct request *r, struct outcome outcome)
 
     if (settings.no_getfd)
         made_let_go(r, outcome);
-    release(r->pin, r->kind); /* before the answer: what the caller closes next shall be closed */
+    release(r->pin, r->kind); /* before the answer: the caller's next close(2) is to be the last one */
     r->pin = -1;
     if (r->broken_pipe && here.killable)
         signal_thread(r, SIGPIPE);
