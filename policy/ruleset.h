@@ -5,6 +5,7 @@
 #include "types.h"
 #include "rules.h"
 #include "../sys/base.h"
+#include "../sys/growing.h"
 #include "../sys/hosts.h"
 #include "../sys/ipset.h"
 #include "../sys/log.h"
@@ -136,24 +137,17 @@ static void policy_add(enum rule_list list, struct slice text)
 static struct slice read_whole(const char *option, const char *mark, const char *path)
 {
     int fd CLOSE_FD = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    size_t used = 0, room = 0;
-    char *text = NULL;
+    struct growing text = {.p = NULL};
 
     if (fd < 0)
         die("%s '%s%s': cannot open: %s; a readable file would be right", option, mark, path, strerror(errno));
-    for (ssize_t n = 1; n > 0; used += (size_t)n) {
-        if (used + 1 >= room) {
-            room = room ? room * 2 : 65536;
-            text = realloc(text, room);
-            if (text == NULL)
-                die("%s '%s%s': too large: out of memory", option, mark, path);
-        }
-        n = read(fd, text + used, room - used - 1);
-        if (n < 0)
-            die("%s '%s%s': cannot read: %s; a readable file would be right", option, mark, path, strerror(errno));
-    }
-    text[used] = 0;
-    return (struct slice){text, used};
+    int result = growing_read(&text, fd, SIZE_MAX);
+    if (result == -ENOMEM || (result == 0 && !growing_reserve(&text, 1)))
+        die("%s '%s%s': too large: out of memory", option, mark, path);
+    if (result < 0)
+        die("%s '%s%s': cannot read: %s; a readable file would be right", option, mark, path, strerror(-result));
+    text.p[text.len] = 0;
+    return growing_slice(&text);
 }
 
 /* @FILE: one rule a line, # begins a comment. */

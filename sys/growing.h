@@ -55,6 +55,23 @@ __attribute__((format(printf, 2, 3))) static void growing_add(struct growing *te
     text->len += (size_t)n;
 }
 
+/* Add all that a descriptor still has to be read, `most` bytes in all at most. 0, or -errno: -ENOMEM; -EFBIG. */
+static int growing_read(struct growing *text, int fd, size_t most)
+{
+    for (;;) {
+        if (!growing_reserve(text, 4096))
+            return -ENOMEM;
+        ssize_t n = read(fd, text->p + text->len, text->room - text->len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        text->len += (size_t)n;
+        if (text->len > most)
+            return -EFBIG;
+    }
+}
+
 /* `text` as a slice, for as long as nothing is added to it. */
 static struct slice growing_slice(const struct growing *text)
 {

@@ -50,18 +50,7 @@ static int hosts_load(struct growing *text, const char *root, const char *path)
 
     if (fd < 0)
         return root ? fd : -errno;
-    for (;;) {
-        if (!growing_reserve(text, 4096))
-            return -ENOMEM;
-        ssize_t n = read(fd, text->p + text->len, text->room - text->len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        text->len += (size_t)n;
-        if (text->len > HOSTS_FILE_MAX)
-            return -EFBIG;
-    }
+    return growing_read(text, fd, HOSTS_FILE_MAX);
 }
 
 /* ---- reading ---- */

@@ -6,6 +6,7 @@
 #include "base.h"
 #include "dns.h"
 #include "hosts.h"
+#include "log.h"
 #include "query.h"
 #include "resolvconf.h"
 
@@ -194,33 +195,16 @@ static int resolve_all(const struct resolvconf *config, struct slice hosts, stru
 
 /* ---- saying why not ---- */
 
-struct resolve_text {
-    char *p;
-    size_t room, len;
-};
-
-__attribute__((format(printf, 2, 3))) static void resolve_print(struct resolve_text *text, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    int n = vsnprintf(text->p + text->len, text->room - text->len, format, args);
-    va_end(args);
-    text->len += n < 0 ? 0 : (size_t)n;
-    if (text->len >= text->room)
-        text->len = text->room - 1;
-}
-
-static void resolve_print_server(struct resolve_text *text, const struct resolvconf_server *server)
+static void resolve_print_server(struct text *text, const struct resolvconf_server *server)
 {
     char endpoint[IP_ENDPOINT_MAX];
 
     ip_endpoint_format(endpoint, sizeof endpoint, server->addr, server->port == RESOLVCONF_PORT ? 0 : server->port);
-    resolve_print(text, "%s", endpoint);
+    text_add(text, "%s", endpoint);
 }
 
 /* Each thing that went wrong, with the servers where it did. */
-static void resolve_print_outcomes(struct resolve_text *text, const struct resolvconf *config,
+static void resolve_print_outcomes(struct text *text, const struct resolvconf *config,
                                    const struct query *query)
 {
     static const char *const what[OUTCOMES] = {
@@ -239,16 +223,16 @@ static void resolve_print_outcomes(struct resolve_text *text, const struct resol
         int outcome = query->outcomes[i];
         if (outcome == OUTCOME_NONE || said[i])
             continue;
-        resolve_print(text, "%s%s from ", text->len ? "; " : "", outcome < 0 ? strerror(-outcome) : what[outcome]);
+        text_add(text, "%s%s from ", text->len ? "; " : "", outcome < 0 ? strerror(-outcome) : what[outcome]);
         for (size_t j = i; j < config->n_servers; j++) {
             if (query->outcomes[j] != outcome)
                 continue;
             said[j] = true;
-            resolve_print(text, "%s", j > i ? ", " : "");
+            text_add(text, "%s", j > i ? ", " : "");
             resolve_print_server(text, &config->servers[j]);
         }
         if (outcome == OUTCOME_SILENT)
-            resolve_print(text, " within %u %s", ms < 1000 ? ms : (ms + 500) / 1000, ms < 1000 ? "ms" : "s");
+            text_add(text, " within %u %s", ms < 1000 ? ms : (ms + 500) / 1000, ms < 1000 ? "ms" : "s");
     }
 }
 
@@ -257,29 +241,29 @@ static void resolve_print_outcomes(struct resolve_text *text, const struct resol
 static void resolve_error_format(const struct resolvconf *config, const struct resolve_name *name,
                                  char to[RESOLVE_ERROR_MAX])
 {
-    struct resolve_text text = {.p = to, .room = RESOLVE_ERROR_MAX};
+    struct text text = {.len = 0};
     const struct query *v4 = &name->families[RESOLVE_V4], *v6 = &name->families[RESOLVE_V6];
 
-    to[0] = 0;
     switch (name->status) {
     case RESOLVE_OPEN:
     case RESOLVE_FOUND:
         break;
     case RESOLVE_NXDOMAIN:
     case RESOLVE_NO_ADDRESS:
-        resolve_print(&text, name->status == RESOLVE_NXDOMAIN ? "NXDOMAIN from " : "no address from ");
+        text_add(&text, name->status == RESOLVE_NXDOMAIN ? "NXDOMAIN from " : "no address from ");
         resolve_print_server(&text, &config->servers[v4->status == QUERY_NXDOMAIN ? v4->server : v6->server]);
         break;
     case RESOLVE_FAILED:
         resolve_print_outcomes(&text, config, v4->status == QUERY_FAILED ? v4 : v6);
         break;
     case RESOLVE_NO_SERVER:
-        resolve_print(&text, "no nameserver is known");
+        text_add(&text, "no nameserver is known");
         break;
     case RESOLVE_NOT_A_NAME:
-        resolve_print(&text, "it is not a host name");
+        text_add(&text, "it is not a host name");
         break;
     }
+    snprintf(to, RESOLVE_ERROR_MAX, "%.*s", RESOLVE_ERROR_MAX - 1, text.bytes);
 }
 
 #endif
