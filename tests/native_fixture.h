@@ -251,16 +251,10 @@ static void fixture_advance(struct fixture *f, enum state state)
         fixture_reset(f);
         return;
     case SHUT_WRITE:
-        fixture_connect(f);
-        MUST(shutdown(f->fd, SHUT_WR));
-        return;
     case SHUT_READ:
-        fixture_connect(f);
-        MUST(shutdown(f->fd, SHUT_RD));
-        return;
     case SHUT_BOTH:
         fixture_connect(f);
-        MUST(shutdown(f->fd, SHUT_RDWR));
+        MUST(shutdown(f->fd, state == SHUT_WRITE ? SHUT_WR : state == SHUT_READ ? SHUT_RD : SHUT_RDWR));
         return;
     case FAILED:
         address = f->to;
