@@ -8,6 +8,7 @@
 #include "../policy/tell.h"
 #include "../policy/traps.h"
 #include "../sys/base.h"
+#include "../sys/finder.h"
 #include "../sys/kernel.h"
 #include "../sys/lineage.h"
 #include "../sys/notify.h"
@@ -21,7 +22,7 @@
  * is further down than ANCESTORS_MAX counts as a stranger: each step takes a look at /proc. */
 static bool is_inside(pid_t pid)
 {
-    const pid_t own[] = {here.closer.pid, here.proxy.pid, here.lookups.pid, ask_helper.pid};
+    const pid_t own[] = {here.closer.pid, finder.pid, here.proxy.pid, here.lookups.pid, ask_helper.pid};
     uint64_t started;
 
     for (int depth = 0; pid > 1 && depth < ANCESTORS_MAX; depth++) {

@@ -51,18 +51,19 @@ static bool holder_look(pid_t pid, bool (*found)(pid_t pid, int fd, uint64_t ino
     return done;
 }
 
-/* Tell `found` of the sockets of all descendants but `except` (0: none), which shares our own descriptors, until it is
- * true: takes as long as there are processes and descriptors. 0, or -errno: without /proc, too many processes. */
-static int holder_each(pid_t except, bool (*found)(pid_t pid, int fd, uint64_t inode, void *context), void *context)
+/* Tell `found` of the sockets of all descendants of `self` but `except` (0: none) and the caller, which share our own
+ * descriptors, until it is true: takes as long as there are processes and descriptors. 0, or -errno: without /proc, too
+ * many processes. */
+static int holder_each(pid_t self, pid_t except, bool (*found)(pid_t pid, int fd, uint64_t inode, void *context),
+                       void *context)
 {
     static struct process_list all;
-    pid_t self = getpid();
     int result = process_list_read(&all, self);
     bool done = result < 0;
 
     for (struct process_entry *entry = all.entries; !done && entry < all.entries + all.n; entry++)
-        done = entry->pid != except && entry->pid != self && process_list_descends(&all, entry, self) &&
-               holder_look(entry->pid, found, context);
+        done = entry->pid != except && entry->pid != self && entry->pid != getpid() &&
+               process_list_descends(&all, entry, self) && holder_look(entry->pid, found, context);
     return result;
 }
 
@@ -82,18 +83,6 @@ static bool holder_is(pid_t pid, int fd, uint64_t inode, void *context)
     holder->pid = pid;
     holder->fd = fd;
     return true;
-}
-
-/* Who has this socket open? 0 with *pid and *fd; -ENOENT: nobody has it, or there is no /proc. */
-static int holder_find(uint64_t inode, pid_t except, pid_t *pid, int *fd)
-{
-    struct holder holder = {inode, 0, -1};
-
-    if (holder_each(except, holder_is, &holder) < 0 || holder.pid == 0)
-        return -ENOENT;
-    *pid = holder.pid;
-    *fd = holder.fd;
-    return 0;
 }
 
 #endif

@@ -39,6 +39,7 @@ enum {
     REMAP_KEPT_MAX = 64,              /* sockets that something is on its way to */
     CLOSER_WAITING_MAX = 64,          /* sockets whose close may wait */
     CLOSER_PATIENCE_MS = 50,          /* for one of them, a quarter of our time */
+    FINDER_PATIENCE_MS = 5,           /* for who looks for a socket, before others have their turn */
     CLIENTS_MAX = 32,                 /* connections of those who control us */
 
     /* What is remembered: where there is no room the oldest is forgotten, or the rest left out. */

@@ -122,7 +122,7 @@ static bool pintable_sweep(struct pintable *table, struct closer *closer)
         return false;
     for (size_t i = 0; i < table->n; i++)
         table->entries[i].seen = false;
-    bool looked = holder_each(closer->pid, pintable_mark, table) == 0;
+    bool looked = holder_each(getpid(), closer->pid, pintable_mark, table) == 0;
     for (size_t i = table->n; looked && i-- > 0;)
         if (!table->entries[i].seen)
             pintable_remove(table, closer, &table->entries[i]);

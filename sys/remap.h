@@ -6,7 +6,7 @@
 #include "addr.h"
 #include "clock.h"
 #include "closer.h"
-#include "holder.h"
+#include "finder.h"
 #include "inetdiag.h"
 #include "limits.h"
 #include "pin.h"
@@ -176,8 +176,11 @@ static int remap_hold(struct remap *remap, struct remap_port *port)
     uint64_t start = clock_us();
     if (start < remap->free_at)
         return -EAGAIN;
-    port->gone = holder_find(port->inode, remap->closer->pid, &port->pid, &port->fd) < 0;
+    int found = finder_ask(port->inode, remap->closer->pid, &port->pid, &port->fd);
     remap->free_at = clock_rest(start);
+    if (found == -EAGAIN)
+        return found;
+    port->gone = found < 0;
     return port->gone ? -EBADF : pin_take_same(remap->pins, remap->closer, port->pid, port->fd, port->cookie);
 }
 

@@ -8,7 +8,7 @@
 #include "closer.h"
 #include "cookieset.h"
 #include "creds.h"
-#include "holder.h"
+#include "finder.h"
 #include "path.h"
 #include "pin.h"
 #include "process.h"
@@ -28,6 +28,7 @@ struct unix_holder {
 struct unix_own {
     struct cookieset sockets;
     uint64_t free_at; /* of clock_us; 0: now */
+    uint64_t sweep_at; /* when those that are closed may be looked for again */
     struct unix_holder holders[UNIX_HOLDERS]; /* by cookie */
     struct pin_cache *pins;
     struct closer *closer; /* of descriptors whose close could wait */
@@ -62,8 +63,12 @@ static void unix_own_add(struct unix_own *own, int pin)
 
     if (getsockname(pin, &bound.any, &len) < 0 || len > sizeof bound.any.sa_family || cookie == 0)
         return;
-    if (own->sockets.n == COOKIESET_MAX && unixdiag_each(NULL, unix_own_mark, &own->sockets) == 0)
-        cookieset_keep_marked(&own->sockets); /* forget those that are closed */
+    uint64_t start = own->sockets.n == COOKIESET_MAX ? clock_us() : 0;
+    if (start > own->sweep_at) { /* forget those that are closed */
+        if (unixdiag_each(NULL, unix_own_mark, &own->sockets) == 0)
+            cookieset_keep_marked(&own->sockets);
+        own->sweep_at = clock_rest(start);
+    }
     cookieset_add(&own->sockets, cookie); /* where it is full, a stranger's */
 }
 
@@ -101,8 +106,8 @@ static void unix_search_found(const struct unixdiag_socket *found, void *context
 }
 
 /* Hold the socket of ours that has an abstract name: until unix_target_let_go the name is nobody else's. Where it can't
- * be had it is about to be closed, or on its way in a message: then nobody is there. */
-static void unix_target_hold(struct unix_target *target, struct unix_own *own, const struct unix_search *search)
+ * be had it is about to be closed, or on its way in a message: then nobody is there. 0; -EAGAIN: not now. */
+static int unix_target_hold(struct unix_target *target, struct unix_own *own, const struct unix_search *search)
 {
     struct unix_holder *holder = &own->holders[search->cookie % UNIX_HOLDERS];
 
@@ -110,11 +115,15 @@ static void unix_target_hold(struct unix_target *target, struct unix_own *own, c
         target->held = pin_take_same(own->pins, own->closer, holder->pid, holder->fd, holder->cookie);
     if (target->held < 0) {
         *holder = (struct unix_holder){.cookie = search->cookie};
-        if (holder_find(search->inode, own->closer->pid, &holder->pid, &holder->fd) == 0)
+        int found = finder_ask(search->inode, own->closer->pid, &holder->pid, &holder->fd);
+        if (found == 0)
             target->held = pin_take_same(own->pins, own->closer, holder->pid, holder->fd, holder->cookie);
+        if (found == -EAGAIN)
+            return found;
     }
     if (target->held < 0)
         target->holder = HELD_BY_NOBODY;
+    return 0;
 }
 
 /* What is held of a target is given up. */
@@ -125,7 +134,8 @@ static void unix_target_let_go(struct unix_target *target, struct unix_own *own)
     target->held = -1;
 }
 
-static void unix_target_ask(struct unix_target *target, struct unix_own *own, const struct unixdiag_key *key, int type)
+/* Who bound what the key tells? 0; -EAGAIN: not now. */
+static int unix_target_ask(struct unix_target *target, struct unix_own *own, const struct unixdiag_key *key, int type)
 {
     struct unix_search search = {.own = own, .type = type, .target = target};
     uint64_t start = clock_us();
@@ -135,9 +145,9 @@ static void unix_target_ask(struct unix_target *target, struct unix_own *own, co
         target->holder = HELD_OUTSIDE;
     else
         target->holder = search.seen ? HELD_INSIDE : HELD_BY_NOBODY;
-    if (target->holder == HELD_INSIDE && key->len > 0)
-        unix_target_hold(target, own, &search);
+    result = target->holder == HELD_INSIDE && key->len > 0 ? unix_target_hold(target, own, &search) : 0;
     own->free_at = clock_rest(start);
+    return result;
 }
 
 /* Who bound what has this inode? Overlays and the like tell another device than the mount's. */
@@ -217,8 +227,7 @@ static int unix_target_find(struct unix_target *target, struct unix_own *own, pi
         memcpy(target->name + 1, address->local.sun_path + 1, room - 1);
         target->name[room] = 0;
         target->name_len = room;
-        unix_target_ask(target, own, &key, type);
-        return 0;
+        return unix_target_ask(target, own, &key, type);
     }
     char path[sizeof address->local.sun_path + 1];
     memcpy(path, address->local.sun_path, room);
