@@ -99,10 +99,9 @@ static void event_tell_json(const struct event *event, pid_t pid, const char *na
 
 static void event_tell_text(const struct event *event, pid_t pid, const char *name, uint64_t count)
 {
-    static struct log_file to = {.fd = STDERR_FILENO};
     struct text line = {.len = 0};
 
-    text_add(&line, "sandlock: denied %s %s by %s[%d]", event->operation, event->subject, name, pid);
+    text_add(&line, "denied %s %s by %s[%d]", event->operation, event->subject, name, pid);
     if (count > 1)
         text_add(&line, ", %llu times by now", (unsigned long long)count);
     if (event->allow[0] != 0)
@@ -111,11 +110,7 @@ static void event_tell_text(const struct event *event, pid_t pid, const char *na
         text_add(&line, ": refused by %s", event->rule);
     else
         text_add(&line, ": no rule allows it");
-    for (size_t i = 0; i < line.len; i++)
-        if ((unsigned char)line.bytes[i] < 0x20 || line.bytes[i] == 0x7f)
-            line.bytes[i] = '?'; /* the name is the child's */
-    text_add(&line, "\n");
-    log_write(&to, &line);
+    log_say("%.*s", (int)line.len, line.bytes);
 }
 
 static void event_tell(const struct event *event, pid_t tid)

@@ -64,7 +64,7 @@ static void remap_tell(const struct request *r, uint16_t real)
 
     ip_endpoint_format(endpoint, sizeof endpoint, r->to.addr, r->to.port);
     if (settings.verbose)
-        say("%s %s is taken: outside it is port %u", protocol_names[r->to.protocol], endpoint, real);
+        log_say("%s %s is taken: outside it is port %u", protocol_names[r->to.protocol], endpoint, real);
     process_name(r->tid, name);
     log_begin(&line);
     text_add(&line, ",\"pid\":%d,\"command\":", r->tid);

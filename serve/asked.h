@@ -16,14 +16,10 @@
 /* Nobody answers any more. */
 static void ask_fail(void)
 {
-    static struct log_file to = {.fd = STDERR_FILENO};
-    struct text line = {.len = 0};
-
     ask_watch(0, EPOLL_CTL_DEL);
     close(asker.socket);
     asker.socket = ask_helper.socket = -1;
-    text_add(&line, "sandlock: nobody answers for --ask any more: what no rule decides is refused\n");
-    log_write(&to, &line);
+    log_say("nobody answers for --ask any more: what no rule decides is refused");
     pending_answer_all(NULL, ANSWER_DENY);
 }
 

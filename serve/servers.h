@@ -19,6 +19,7 @@
 #include "../sys/clock.h"
 #include "../sys/helper.h"
 #include "../sys/hold.h"
+#include "../sys/log.h"
 #include "../sys/lookups.h"
 #include "../sys/proxychannel.h"
 #include "../sys/resolve.h"
@@ -153,7 +154,7 @@ static void dial_take_lookup(const struct lookup *lookup)
 /* Nobody looks names up any more. */
 static void lookups_fail(void)
 {
-    say("the process that looks up names has ended: those that weren't known by then can't be found");
+    log_say("the process that looks up names has ended: those that weren't known by then can't be found");
     unwatch(here.lookups.channel);
     helper_end(&here.lookups);
     for (size_t i = 0; i < n_dials_used; i++)
@@ -205,7 +206,7 @@ static void proxy_serve(uint32_t events)
     if (result == -EAGAIN)
         return;
     if (result <= 0) {
-        say("the proxy has ended: what goes through it is refused from now on");
+        log_say("the proxy has ended: what goes through it is refused from now on");
         unwatch(here.proxy.channel);
         helper_end(&here.proxy);
         for (size_t i = 0; i < n_dials_used; i++)

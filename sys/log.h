@@ -91,4 +91,23 @@ static void log_write(struct log_file *file, struct text *text)
         file->lost++;
 }
 
+/* As say() in base.h, but where stderr's reader would make us wait it isn't said. */
+__attribute__((format(printf, 1, 2))) static void log_say(const char *format, ...)
+{
+    static struct log_file to = {.fd = STDERR_FILENO};
+    struct text line = {.len = 0};
+    char message[LOG_LINE_MAX - 16];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    text_add(&line, "sandlock: %s", message);
+    for (size_t i = 0; i < line.len; i++)
+        if ((unsigned char)line.bytes[i] < 0x20 || line.bytes[i] == 0x7f)
+            line.bytes[i] = '?';
+    text_add(&line, "\n");
+    log_write(&to, &line);
+}
+
 #endif

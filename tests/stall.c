@@ -251,6 +251,20 @@ static void short_of_descriptors(void)
     others_go_on();
 }
 
+/* A port that somebody outside has is bound again and again, and it is told where that is (--port-remap). */
+static void moves(void)
+{
+    for (unsigned i = 0; i < 2000; i++) {
+        struct sockaddr_in at = port(TAKEN);
+        int s = socket(AF_INET, SOCK_STREAM, 0);
+
+        if (bind(s, (struct sockaddr *)&at, sizeof at) < 0)
+            wrong("a bind: %s", strerror(errno));
+        close(s);
+    }
+    others_go_on();
+}
+
 static struct sockaddr_un line_end = {.sun_family = AF_UNIX, .sun_path = "\0sandlock-stall-line"};
 static int line_ready[2];
 
@@ -399,6 +413,7 @@ static const struct {
     {"fast", fast_reader},  {"memory", memory},       {"fifo", fifo},           {"denials", denials},
     {"rights", rights},     {"short", short_of_descriptors}, {"storm", storm}, {"flat", flat},
     {"timed", timed},       {"negative", negative},   {"line", line},
+    {"moves", moves},
 };
 
 int main(int argc, char **argv)

@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 /* Ports: one that answers, one that never accepts and is full, one that takes connections and never reads. */
-enum { ANSWERS = 7601, HOLE = 7602, DEAF = 7603 };
+enum { ANSWERS = 7601, HOLE = 7602, DEAF = 7603, TAKEN = 7604 /* outside */ };
 enum { PATIENCE = 90, CALLS = 20, STACK = 32768, BYTES = 1 << 20, FOR_EVER = 1000000, PROCESSES_MAX = 1000,
        SECRET_CALL = 447, WRONG_USE = 2 };
 
