@@ -16,7 +16,7 @@ enum {
     ASKS_MAX = 16,                    /* questions about one call, which may lead elsewhere each time */
     ROUNDS_MAX = 4,                   /* batches of one send, before others have their turn */
     CREDS_GROUPS_MAX = 512,           /* of a caller whose rights are taken */
-    ANCESTORS_MAX = 128,              /* of a process that another acts on */
+    ANCESTORS_MAX = 64,               /* of a process that another acts on */
 
     /* One turn of the loop. */
     EVENTS_AT_ONCE = 16,
