@@ -22,8 +22,9 @@ enum { WRONG_USE = 2, CROWD_MAX = 4096, THREAD_STACK = 32768 };
 static const char usage_text[] =
     "usage: crowd sink 0 ADDRESS PORT       take connections, however many at once, and close them\n"
     "       crowd connect N ADDRESS PORT    N threads connect at once; how many got what\n"
-    "       crowd alarm FLAGS ADDRESS PORT  connect under an alarm each 50 ms, whose handler has `restart` or `none`\n"
-    "       crowd alarm stop ADDRESS PORT   the same with `restart`, and alarms by others; the handler stops\n"
+    "       crowd alarm FLAGS ADDRESS PORT MS\n"
+    "                                       connect under an alarm each MS, whose handler has `restart` or `none`\n"
+    "       crowd alarm stop ADDRESS PORT 0 the same with `restart`, and alarms by others; the handler stops\n"
     "       crowd kill N ADDRESS PORT       N processes that connect are killed while they wait; the last one isn't\n"
     "       crowd many ADDRESS... PORT      one sendmmsg to all of them; how many were sent, then the error\n"
     "       crowd swap CALL GOOD BAD PORT   connect, sendto or bind to GOOD; meanwhile the memory changes to BAD\n";
@@ -113,16 +114,15 @@ static void count_and_stop(int number)
     raise(SIGSTOP);
 }
 
-static void connect_under_alarms(const char *flags)
+static void connect_under_alarms(const char *flags, int ms)
 {
     bool stops = strcmp(flags, "stop") == 0;
     struct sigaction action = {.sa_handler = stops ? count_and_stop : count,
                                .sa_flags = strcmp(flags, "none") == 0 ? 0 : SA_RESTART};
-    struct itimerval each = {{0, 50000}, {0, 50000}}, none = {{0, 0}, {0, 0}};
+    struct itimerval each = {{0, ms * 1000}, {0, ms * 1000}}, none = {{0, 0}, {0, 0}};
 
     sigaction(SIGALRM, &action, NULL);
-    if (!stops)
-        setitimer(ITIMER_REAL, &each, NULL);
+    setitimer(ITIMER_REAL, &each, NULL);
     int result = connect_once(&target);
     setitimer(ITIMER_REAL, &none, NULL);
     printf("%s after alarms: %s\n", result == 0 ? "ok" : strerror(result), alarms > 1 ? "many" : "few");
@@ -209,6 +209,11 @@ int main(int argc, char **argv)
         call_while_swapped(argv[2]);
         return 0;
     }
+    if (strcmp(what, "alarm") == 0 && argc == 6) {
+        target = address_of(argv[3], argv[4]);
+        connect_under_alarms(argv[2], atoi(argv[5]));
+        return 0;
+    }
     if (argc != 5) {
         fputs(usage_text, stderr);
         return WRONG_USE;
@@ -218,8 +223,6 @@ int main(int argc, char **argv)
         sink();
     if (strcmp(what, "connect") == 0)
         return connect_all(atoi(argv[2]));
-    if (strcmp(what, "alarm") == 0)
-        connect_under_alarms(argv[2]);
     if (strcmp(what, "kill") == 0)
         kill_while_held(atoi(argv[2]));
     return 0;
