@@ -1,7 +1,7 @@
 /* peers - processes of the same user outside: the supervisor and a bystander (threats rows 19, 20, 43)
  *
- * usage: peers memory | descriptors | signals | limits | schedule | terminal | gone. gone: the supervisor is kept busy
- * until it ends (outside -k), then whatever it gated is tried. */
+ * usage: peers memory | descriptors | signals | limits | schedule | terminal | gone [PID]. gone: the supervisor is kept
+ * busy until it, or PID, our parent, ends (outside -k), then whatever it gated is tried. */
 #include "attack.h"
 
 #include <linux/kcmp.h>
@@ -10,7 +10,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 
-enum { PIDFD_GETFD_TRIES = 64, PATIENCE = 10, EMULATED_PATIENCE = 40, VT_SELECTION = 0x541C /* TIOCLINUX */ };
+enum { PIDFD_GETFD_TRIES = 64, PATIENCE = 10, VT_SELECTION = 0x541C /* TIOCLINUX */ };
 
 static pid_t bystander, supervisor;
 
@@ -192,14 +192,14 @@ static void gone(void)
 {
     struct sockaddr_in to = at4(VICTIM, PORT), permitted = at4(PERMITTED, PORT);
     static char text[60000];
-    double began = now(), passed = 0;
-    double patience = getenv("EMULATED") ? EMULATED_PATIENCE : PATIENCE; /* there a timer can be late by seconds */
+    double began = now();
 
-    while (getppid() == supervisor && (passed = now() - began) < patience) {
+    while (getppid() == supervisor && now() - began < PATIENCE) {
         int s = socket(AF_INET, SOCK_DGRAM, 0);
 
         /* Ever longer ones: it needs pages that it didn't have before. */
-        sendto(s, text, (size_t)(passed / patience * sizeof text), 0, (struct sockaddr *)&permitted, sizeof permitted);
+        sendto(s, text, (size_t)((now() - began) / PATIENCE * sizeof text), 0, (struct sockaddr *)&permitted,
+               sizeof permitted);
         close(s);
         usleep(1000);
     }
@@ -228,12 +228,12 @@ int main(int argc, char **argv)
                {"schedule", schedule},
                {"terminal", terminal}, {"gone", gone}};
 
-    supervisor = getppid();
+    supervisor = argc == 3 ? atoi(argv[2]) : getppid();
     bystander = (pid_t)from_environment("ATTACK_BYSTANDER");
-    for (size_t i = 0; argc == 2 && i < COUNT(all); i++)
+    for (size_t i = 0; argc >= 2 && i < COUNT(all); i++)
         if (strcmp(argv[1], all[i].name) == 0) {
             all[i].run();
             return attack_done();
         }
-    broken("usage: peers memory | descriptors | signals | limits | schedule | terminal | gone");
+    broken("usage: peers memory | descriptors | signals | limits | schedule | terminal | gone [PID]");
 }
