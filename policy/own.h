@@ -24,9 +24,9 @@
     X(newfstatat) X(open) X(openat) X(openat2) X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll)      \
     X(ppoll) X(prctl) X(pread64) X(process_vm_readv) X(process_vm_writev) X(pwrite64) X(pwritev2) X(read)              \
     X(readlink) X(readlinkat) X(readv) X(reboot) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction)             \
-    X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setitimer)   \
-    X(setresgid) X(setresuid) X(setsockopt) X(socket) X(socketpair) X(stat) X(sync) X(tgkill) X(tkill) X(unlinkat) X(wait4)         \
-    X(write) X(writev)
+    X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setitimer)    \
+    X(setresgid) X(setresuid) X(setsockopt) X(socket) X(socketpair) X(stat) X(sync) X(tgkill) X(tkill) X(unlinkat)     \
+    X(wait4) X(write) X(writev)
 
 #define OWN_NUMBER(name) NR_##name,
 #define OWN_NAME(name) " " #name

@@ -166,7 +166,7 @@ static void pending_run(struct request *r)
     reply(r, outcome);
 }
 
-/* The question about a held call is answered. Where a signal has taken the call back, its repetition gets the answer. */
+/* The question about a held call is answered. If a signal has interrupted the call, its repetition gets the answer. */
 static void pending_answer(struct pending *p, enum answer answer)
 {
     struct asker_question *q = asker_find(&asker, p->request.question);

@@ -1,4 +1,4 @@
-/* stall_waits.h - calls of stall that wait: connects by the thousand, with signals, callers that leave or are stopped */
+/* stall_waits.h - calls of stall that wait: thousands of connects, signals, callers that leave or are stopped */
 #ifndef STALL_WAITS_H
 #define STALL_WAITS_H
 

@@ -232,7 +232,7 @@ static void test_any_table(void)
     EXPECT(wrong == 0);
 }
 
-/* Where all of a program is in reach of a jump, it has one return for each result: of the two here, and three others. */
+/* Where a jump reaches all of a program, it has one return for each result: the two here, and three others. */
 static void test_shared_returns(void)
 {
     struct bpf_row rows[60];
