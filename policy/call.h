@@ -24,11 +24,11 @@
 #include <signal.h>
 #include <sys/epoll.h>
 
-/* What epoll tells of, as its tag: ranges that follow one another. */
+/* How epoll's events are told apart (data.u64): ranges, one after the other. */
 enum event_tag {
-    EVENT_PENDING = 0,                           /* and the following: a place in pending */
-    EVENT_CLIENT = EVENT_PENDING + PENDING_MAX,  /* and the following: a place in server.clients */
-    EVENT_DIAL = EVENT_CLIENT + CLIENTS_MAX,     /* and the following: a place in dials */
+    EVENT_PENDING = 0,                           /* and the following: an index of pending */
+    EVENT_CLIENT = EVENT_PENDING + PENDING_MAX,  /* and the following: an index of server.clients */
+    EVENT_DIAL = EVENT_CLIENT + CLIENTS_MAX,     /* and the following: an index of dials */
     EVENT_LISTENER = EVENT_DIAL + DIALS_MAX,
     EVENT_SIGNALS,
     EVENT_ASKER,
@@ -38,7 +38,7 @@ enum event_tag {
     EVENT_MADE,                                  /* and the following: a descriptor of made_sockets */
 };
 
-/* Where an address leads. */
+/* The destination that an address means. */
 struct destination {
     enum destination_kind {
         DESTINATION_NONE, /* nowhere: a disconnect, or something that the kernel refuses by itself */
@@ -49,12 +49,12 @@ struct destination {
     enum protocol protocol;
     struct ip_addr addr;
     uint16_t port;
-    bool steered; /* it names the interface, too */
+    bool steered; /* the address names an interface, too (an IPv6 scope id) */
     bool dual;    /* a bind of :: that takes IPv4 as well */
-    bool any_port; /* the port doesn't matter */
+    bool any_port; /* a rule for any port will do */
 };
 
-/* What somebody is asked about, to know it again: bytes that say nothing are zero. */
+/* What a question is about, to recognise it when it comes again. It is compared as bytes: unused ones are zero. */
 struct subject {
     uint64_t hi, lo;       /* of an IP address */
     uint64_t device, inode; /* of a unix socket's file */
@@ -77,26 +77,32 @@ struct request {
     union address address; /* connect's and bind's */
     socklen_t address_len;
     struct destination to;
-    bool was_pending;   /* this is not its first try */
-    bool yields;        /* it doesn't wait, but has taken long enough for one turn */
+    bool was_pending;   /* it has been tried before */
+    bool yields;        /* it could go on, but others have their turn first */
     bool broken_pipe;   /* the caller is to get SIGPIPE */
-    bool joined;        /* a connect that waits for another's */
-    bool later;         /* it couldn't be judged yet: it is tried on the tick, and judged then */
+    bool joined;        /* a connect that waits for a connection which another call began */
+    bool later;         /* it couldn't be judged yet: it is tried again, and judged, on the tick */
     uint64_t tried_at;  /* when a bind found its port taken, by clock_us; 0: it hasn't */
     size_t sent_messages, sent_bytes; /* how far a send has come */
     uint64_t deadline;  /* SO_SNDTIMEO, on the clock of clock_ms; 0: none */
-    uint64_t judged;    /* live.order when the policy was asked last */
-    uint64_t question;  /* that is open for it; 0: none */
+    uint64_t judged;    /* live.order when it was judged last: another value means that the policy has changed */
+    uint64_t question;  /* the id of the question that it waits for; 0: none */
     unsigned asks;      /* how often it was asked about */
-    int refusal;        /* the errno where that isn't answered */
+    int refusal;        /* its errno where nobody answers */
     struct subject asked;
-    enum answer answer; /* to that: none, to allow or to deny */
+    enum answer answer; /* to the question about `asked`: none, allow or deny */
 };
 
-/* What becomes of a request. */
+/* What is to be done with a request next. */
 struct outcome {
-    enum { REPLY, CONTINUE, PEND, HOLD, VANISHED } what; /* HOLD: until the question about it is answered */
-    int64_t value; /* of REPLY: >= 0, or -errno */
+    enum {
+        REPLY,    /* answer it with `value` */
+        CONTINUE, /* let the kernel carry it out */
+        PEND,     /* keep it, and try again when its socket is ready or on the tick */
+        HOLD,     /* keep it until the question about it is answered */
+        VANISHED, /* nothing: its caller is gone */
+    } what;
+    int64_t value; /* >= 0, or -errno */
 };
 
 static struct supervisor {
@@ -104,22 +110,22 @@ static struct supervisor {
     pid_t command;
     bool killable;  /* WAIT_KILLABLE_RECV: signals don't repeat a call that was received */
     bool proc;      /* is there a /proc? */
-    bool powers_off; /* our end is the machine's */
+    bool powers_off; /* we are a machine's first process: it is switched off at the end */
     struct pin_cache pins;
     struct closer closer;
-    int hosts;      /* a sealed memfd: what /etc/hosts is inside; -1: the real one */
-    int real_hosts; /* O_PATH, of the command's root; keeps its directory entries cached */
+    int hosts;      /* a sealed memfd that is shown as /etc/hosts; -1: the real file is */
+    int real_hosts; /* O_PATH, of the real file under the command's root; keeps its directory entries cached */
     struct helper proxy, lookups;
-    struct hold holds[2]; /* where connects wait that go to the proxy: IPv4's, IPv6's */
-    int hosts_mounted; /* or a mounted file's descriptor, to write in it; -1: it isn't */
-    struct growing hosts_base; /* what it says without live rules */
+    struct hold holds[2]; /* where connects to the proxy wait: IPv4, IPv6 */
+    int hosts_mounted; /* the descriptor of the file that is mounted over /etc/hosts, to write to; -1: none is */
+    struct growing hosts_base; /* the text of /etc/hosts inside without live rules' names */
 } here = {.listener = -1, .epoll = -1, .signals = -1, .hosts = -1, .real_hosts = -1, .hosts_mounted = -1,
           .closer = {.pipe = -1}, .proxy = {.channel = -1}, .lookups = {.channel = -1},
           .holds = {{.full = -1}, {.full = -1}}};
 
-static struct pintable made_sockets; /* the sockets that we made, where we have to */
+static struct pintable made_sockets; /* the sockets that we made and handed in, where there is no pidfd_getfd(2) */
 
-/* Have epoll tell of a descriptor, with a tag: epoll_ctl(2)'s operations. 0 or -errno. */
+/* Watch a descriptor (epoll_ctl(2)): its events come with this tag. 0 or -errno. */
 static int watch(int operation, int fd, uint32_t events, uint64_t tag)
 {
     struct epoll_event event = {.events = events, .data.u64 = tag};
@@ -137,8 +143,8 @@ static struct outcome outcome_reply(int64_t value)
     return (struct outcome){REPLY, value};
 }
 
-/* Close a descriptor of the child's that we hold. Ours may be the last reference: what could wait then is not for
- * us. */
+/* Close our descriptor of a child's file. If it is the last reference the close may block (SO_LINGER, FUSE): then the
+ * closer does it. */
 static void release(int fd, struct socket_kind kind)
 {
     if (fd < 0)
@@ -152,8 +158,8 @@ static void release(int fd, struct socket_kind kind)
         close(fd);
 }
 
-/* What names a unix socket is handled alone: one at a time. (That it has no file is said when we begin to serve: a
- * first value would put all of it into the program's file.) */
+/* The unix socket that the call at hand names: there is one at a time. (Its descriptors are set to -1 when we begin to
+ * serve: an initialiser here would put all of it into the program's file.) */
 static struct unix_target unix_target;
 
 /* The sockets that the sandbox bound. A bind is always trapped. */
@@ -184,27 +190,27 @@ static int connect_pin(const struct request *r)
     return sys_result(connect(r->pin, &r->address.any, r->address_len));
 }
 
-/* Are the caller's own user and groups to be seen, and its capabilities to count? Where we are root, on sockets that
- * carry credentials. */
+/* Must a call be made with the caller's user, groups and capabilities? Where we are root, on sockets whose peers see
+ * credentials (unix, netlink). */
 static bool caller_counts(const struct request *r)
 {
     return !socket_is_ip(r->kind) && geteuid() == 0;
 }
 
-/* Whose rights we have taken, while we have. */
+/* The credentials that we have borrowed from a caller at the moment, and our own. */
 static struct {
     struct creds ours, caller;
     const struct creds *theirs;
 } lent;
 
-/* Take these, until caller_leave. 0 or -errno. */
+/* Act with these credentials until caller_leave. 0 or -errno. */
 static int caller_take(const struct creds *theirs)
 {
     lent.theirs = theirs;
     return creds_read(getpid(), &lent.ours) < 0 ? -EACCES : creds_take(&lent.ours, theirs);
 }
 
-/* Take the caller's. 0 or -errno. */
+/* Act with the caller's. 0 or -errno. */
 static int caller_enter(const struct request *r)
 {
     if (creds_read(r->tid, &lent.caller) < 0 || !notify_valid(here.listener, r->id))

@@ -26,7 +26,7 @@ static int64_t policy_find_denied(enum protocol protocol, struct ip_addr addr, u
     return rule;
 }
 
-/* Does a rule cover a name, if `text` is the rule's own? */
+/* Does a rule cover a name, with `text` for the rule's own path or name? */
 static bool unix_rule_covers_as(const struct unix_rule *rule, const char *text, const char *name, size_t name_len)
 {
     if (text == NULL)
@@ -52,8 +52,8 @@ static bool unix_rule_covers(const struct unix_rule *rule, const struct unix_tar
     return unix_rule_covers_as(rule, rule->text, target->name, target->name_len);
 }
 
-/* Does a rule cover the path that its holder bound the target by, letter by letter? Symbolic links say nothing: they
- * may be the command's own by now. */
+/* Does a rule cover, letter by letter, the path that the socket was bound by? Symbolic links on it aren't followed:
+ * they may be the command's own by now. */
 static bool unix_rule_covers_bound(const struct unix_rule *rule, const struct unix_target *target)
 {
     const char *bound = target->bound;
@@ -107,8 +107,8 @@ static bool unix_target_controls(const struct unix_target *target)
     return controls;
 }
 
-/* Does a -w cover it, by the path that it has now and by the one that it was bound by? Who may write there may ask who
- * listens there, too. */
+/* Does a -w PATH cover a socket, by the path that it has now and by the one that it was bound by? Whoever may write to
+ * files there may also talk to who listens there. */
 static bool files_grant_unix(const struct unix_target *target)
 {
     const struct file_rules *files = &settings.file_rules;

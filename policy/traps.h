@@ -17,7 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* What a trapped call is; its row below says which numbers mean it. CALL_NONE: decided in the filter. */
+/* The kinds of trapped calls; the rows below say which system calls are of a kind. CALL_NONE: the filter decides. */
 enum __attribute__((packed)) call {
     CALL_NONE,
     CALL_CONNECT,
@@ -49,16 +49,16 @@ enum __attribute__((packed)) when {
     ALWAYS,
     WHEN_UDP,
     WHEN_ICMP,
-    WHEN_SENDS,         /* sends are looked at */
-    WHEN_LEARNING,      /* all of them, and what a write may send */
-    WHEN_HOSTS,         /* opens are */
-    WHEN_HTTP,          /* connections go to the proxy */
-    WHEN_KNOBS,         /* what root may write in /proc is closed */
+    WHEN_SENDS,         /* sends have to be judged (policy.traps_sends) */
+    WHEN_LEARNING,      /* every send is looked at, and every write, which may be one */
+    WHEN_HOSTS,         /* opens of /etc/hosts get ours */
+    WHEN_HTTP,          /* connections may go to the proxy */
+    WHEN_KNOBS,         /* a root command can't write in /proc */
     WHEN_UNSTEERED,
-    WHEN_REMAPPED,      /* ports may have other numbers */
-    WHEN_UNSCOPED,      /* Landlock doesn't hold signals back */
+    WHEN_REMAPPED,      /* ports may have other numbers outside (--port-remap) */
+    WHEN_UNSCOPED,      /* Landlock has no scope for signals */
     WHEN_UNPRIVILEGED,  /* we have no CAP_SYS_PTRACE */
-    WHEN_LEADERS_TABLE, /* only a leader's descriptors can be read */
+    WHEN_LEADERS_TABLE, /* only the descriptors of a process's first thread can be pinned (no PIDFD_THREAD) */
     WHEN_NAMED,         /* processes may get policies of their own */
 };
 
@@ -93,7 +93,7 @@ enum {
     PERSONALITY_HARMLESS = 0x60008, /* ADDR_NO_RANDOMIZE, UNAME26, PER_LINUX32 */
 };
 
-/* The filter, its traps and their meaning. For each call the first row that matches decides. */
+/* The filter: for each system call the first row that matches decides. */
 static const struct trap {
     enum syscall_number number;
     enum call call;
@@ -206,7 +206,7 @@ static const struct trap {
     TRAP(NR_clone, CALL_NONE, WHEN_NAMED, FAILS(EPERM), {BPF_EQUAL, 0, CLONE_PARENT | CLONE_THREAD, CLONE_PARENT}),
     TRAP(NR_prctl, CALL_REAPER, WHEN_NAMED, ASKED, IS(0, PR_SET_CHILD_SUBREAPER), IS_GIVEN(1)),
 
-    /* Without CAP_SYS_PTRACE we couldn't look into it any more: it is told that it was done. */
+    /* Without CAP_SYS_PTRACE we couldn't look into it any more: the call does nothing, and returns 0. */
     TRAP(NR_prctl, CALL_NONE, WHEN_UNPRIVILEGED, FAILS(0), IS(0, PR_SET_DUMPABLE), IS(1, 0)),
 
     /* What reaches into other processes, or lets others act. */
@@ -279,7 +279,7 @@ static const struct trap {
     {NR_mknod, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 1, S_IFMT, S_IFBLK}}, NULL, GROUP_MACHINE},
     {NR_mknodat, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 2, S_IFMT, S_IFCHR}}, NULL, GROUP_MACHINE},
     {NR_mknodat, CALL_NONE, ALWAYS, FAILS(EPERM), {{BPF_EQUAL, 2, S_IFMT, S_IFBLK}}, NULL, GROUP_MACHINE},
-    TRAP(NR_personality, CALL_NONE, ALWAYS, ALLOWED, IS(0, UINT32_MAX)), /* asks */
+    TRAP(NR_personality, CALL_NONE, ALWAYS, ALLOWED, IS(0, UINT32_MAX)), /* only asks which it is */
     {NR_personality, CALL_NONE, ALWAYS, FAILS(EPERM), {HAS_BIT(0, ~(uint32_t)PERSONALITY_HARMLESS)}, NULL,
      GROUP_PERSONALITY},
 
@@ -354,8 +354,9 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
     return true;
 }
 
-/* Does this row permit sockets that we have to make ourselves, to have them pinned? Of the pairs those whose ends send
- * to any address; we don't hold the others, whose ends would be seen to close later. */
+/* Without pidfd_getfd(2): does this row permit sockets that we have to make ourselves, so as to hold them? Of pairs
+ * only those whose ends can send to any address: held by us, the others would close later than the command closes
+ * them. */
 static bool trap_makes_socket(const struct trap *trap)
 {
     return settings.no_getfd && trap->result == ALLOWED &&
@@ -394,7 +395,7 @@ static const struct trap *trap_of(int number, const uint64_t args[6])
 
 enum { CALLS_MAX = 512 }; /* above every trapped call's number */
 
-/* What each of our machine's calls means here. */
+/* The kind of each system call of this machine, as enum call. */
 static uint8_t call_of_number[CALLS_MAX];
 
 static void calls_init(void)

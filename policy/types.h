@@ -36,7 +36,7 @@ enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };
 
 static const char *const protocol_names[PROTOCOLS] = {"tcp", "udp", "icmp"};
 
-/* As a rule has it. */
+/* What a rule for this protocol begins with. */
 static const char *scheme_of(enum protocol protocol)
 {
     static const char *const schemes[PROTOCOLS] = {"", "udp://", "icmp://"};
@@ -55,12 +55,12 @@ enum { RULE_NONE = -1, RULE_ASKED = -2, RULE_LEARNED = -3 };
 
 struct decision {
     enum verdict verdict;
-    int error;    /* what a refused call answers */
-    int64_t rule; /* its index in policy.texts; RULE_NONE: no rule spoke; RULE_ASKED: who was asked did;
-                   * RULE_LEARNED: it is to become one */
+    int error;    /* what a refused call returns */
+    int64_t rule; /* that decided: an index of policy.texts, or RULE_NONE: none did; RULE_ASKED: an answer to a
+                   * question; RULE_LEARNED: none yet, learn will write one; RULE_LIVE and more (live.h) */
 };
 
-/* Entries of one set while rules are read; handed to ipset_build at the end. */
+/* The entries of one set while rules are read; ipset_build makes the set of them. */
 struct entry_list {
     struct ipset_entry *entries;
     size_t n, room;
@@ -128,18 +128,18 @@ struct policy {
     const char *hosts;          /* --hosts; NULL: /etc/hosts */
     bool no_private;
     bool any[LISTS];            /* was a rule of this list given? */
-    bool names_ranges;          /* does one say public, private or metadata? */
-    bool open[PROTOCOLS];       /* may sockets of this protocol exist? */
+    bool names_ranges;          /* does a rule use the words public, private or metadata? */
+    bool open[PROTOCOLS];       /* may sockets of this protocol exist inside? */
     bool traps_sends;
-    enum { UNDECIDED_REFUSED, UNDECIDED_ASKED, UNDECIDED_LEARNED } undecided; /* what becomes of what no rule decides */
+    enum { UNDECIDED_REFUSED, UNDECIDED_ASKED, UNDECIDED_LEARNED } undecided; /* what is done where no rule decides */
     int deny_errno; /* 0: ECONNREFUSED */
 };
 
 static struct policy policy;
 
-/* What we keep of our own: looking into processes of other users, signalling them, acting with their rights. Beyond
- * that the command's own are there to be taken when a call on its behalf needs them, not in force otherwise but for
- * where we have no CAP_SYS_PTRACE (own_confine). */
+/* The capabilities that the supervisor keeps in force: to look into processes of other users, to signal them, and to
+ * act with their credentials. The command's own stay permitted, to be taken for a call on its behalf; they are in force
+ * all the time only where there is no CAP_SYS_PTRACE (own_confine). */
 #define OUR_CAPS (CAPS_BIT(CAP_SYS_PTRACE) | CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID))
 
 /* What programs that run as root ordinarily need. */
@@ -156,10 +156,10 @@ struct settings {
     size_t n_denied_calls;
     uint64_t kept_caps; /* beyond DEFAULT_CAPS */
     struct file_rules file_rules;
-    bool no_getfd;        /* sockets are made by us and handed in (pintable.h) */
+    bool no_getfd;        /* there is no pidfd_getfd(2): sockets are made by us and handed in (pintable.h) */
     bool unprivileged;    /* we have no CAP_SYS_PTRACE */
-    bool unscoped;        /* Landlock doesn't hold signals back: we do */
-    bool restricts_files; /* -r or -w was given: nothing else is reached */
+    bool unscoped;        /* Landlock has no scope for signals: the filter traps them */
+    bool restricts_files; /* -r or -w was given: all other files are closed */
     bool closes_knobs;    /* a root command can't write in /proc, /sys and /dev */
     const char *env[ENV_MAX]; /* NAME=VALUE to set, NAME to keep with --clean-env */
     size_t n_env;
