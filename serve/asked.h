@@ -1,4 +1,4 @@
-/* asked.h - --ask: questions that are put, and answers that come */
+/* asked.h - --ask: questions are sent to the helper, its answers are read */
 #ifndef SERVE_ASKED_H
 #define SERVE_ASKED_H
 
@@ -13,7 +13,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Nobody answers any more. */
+/* The helper has ended: what waits for an answer is refused. */
 static void ask_fail(void)
 {
     ask_watch(0, EPOLL_CTL_DEL);
@@ -23,7 +23,7 @@ static void ask_fail(void)
     pending_answer_all(NULL, ANSWER_DENY);
 }
 
-/* Put the questions that wait, as far as the other side takes them. */
+/* Send the questions that wait, as far as the socket takes them. */
 static void ask_send(void)
 {
     struct asker_question *q;
@@ -47,7 +47,7 @@ static void ask_send(void)
         ask_fail();
 }
 
-/* Act on an answer. A word that is none refuses. */
+/* Act on an answer. A word that isn't known refuses. */
 static void ask_take(struct asker_question *q, struct slice word)
 {
     unsigned answer = ANSWER_ALLOW;

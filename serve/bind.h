@@ -26,9 +26,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Another thread may have cleared IPV6_V6ONLY between the verdict on [::] and the bind, which took IPv4 then as well.
- * That can't be undone: where no rule permits it, nothing arrives at that socket any more (SO_LOCK_FILTER). 0 or
- * -EACCES. */
+/* Another thread may have cleared IPV6_V6ONLY between the verdict on [::] and the bind, so that the socket has the IPv4
+ * port, too. A bind can't be undone: if no rule permits it, a filter drops whatever arrives there from now on
+ * (SO_LOCK_FILTER). 0 or -EACCES. */
 static int bind_check_taken(struct request *r)
 {
     struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
@@ -43,7 +43,7 @@ static int bind_check_taken(struct request *r)
         return 0;
     setsockopt(r->pin, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
     pin_set_option(r->pin, SO_LOCK_FILTER, 1);
-    while (recv(r->pin, NULL, 0, MSG_DONTWAIT) >= 0) /* what has come meanwhile */
+    while (recv(r->pin, NULL, 0, MSG_DONTWAIT) >= 0) /* throw away what has arrived meanwhile */
         ;
     tell_destination(r, &r->to, decision);
     return -decision.error;
@@ -98,7 +98,7 @@ static struct outcome call_bind(struct request *r)
     return outcome_reply(result);
 }
 
-/* listen: what is bound is what is judged; without a bind the kernel picks a port, as for port 0. */
+/* listen: the port that the socket is bound to is judged; without a bind the kernel picks one, as for port 0. */
 static struct outcome call_listen(struct request *r)
 {
     int result = parse_socket(r);
@@ -158,8 +158,8 @@ static int reply_name(const struct request *r, union address *name, socklen_t na
     return written == (ssize_t)(local[1].iov_len + sizeof len) ? 0 : -EFAULT;
 }
 
-/* getsockname, getpeername: names as the program knows them. All others are the kernel's to answer, and so is what is
- * wrong with a call: these lead nowhere. */
+/* getsockname, getpeername: the names that the program expects (--port-remap, the proxy). All other names, and all
+ * errors, are the kernel's to answer: these calls reach nobody. */
 static struct outcome call_name(struct request *r)
 {
     bool peer = r->call == CALL_GETPEERNAME;

@@ -17,15 +17,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What a send has before it now. There is one batch: a send that has to wait is read again, and judged again. */
+/* The messages of the send at hand. There is one batch for all: a send that has to wait is read and judged again. */
 static struct message_batch batch;
 static struct destination batch_to[MESSAGES_AT_ONCE];
 
-/* What a control message may be. */
+/* What is done with a control message. */
 enum control { CONTROL_PASSES, CONTROL_REFUSED, CONTROL_UNKNOWN };
 
-/* Does this control message leave the destination as it was judged (threats.md, row 14)? Refused are those that change
- * it, or would use privileges of ours. */
+/* Does this control message leave the destination as it was judged? Refused are those that change it, or that would use
+ * our privileges. */
 static enum control parse_control_type(const struct cmsghdr *c, struct socket_kind kind)
 {
     switch (c->cmsg_level) {
@@ -68,8 +68,8 @@ static enum control parse_control_type(const struct cmsghdr *c, struct socket_ki
     return CONTROL_UNKNOWN;
 }
 
-/* The interface that a PKTINFO names is taken out, but where the user permits steering. source: the source address
- * that it names, if it does. */
+/* Clear the interface that a PKTINFO names, unless --allow-steering is given. *source: the source address that it
+ * names, if any. */
 static void parse_packet_info(struct cmsghdr *c, struct ip_addr *source)
 {
     if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO && c->cmsg_len >= CMSG_LEN(sizeof(struct in_pktinfo))) {
@@ -87,7 +87,7 @@ static void parse_packet_info(struct cmsghdr *c, struct ip_addr *source)
     }
 }
 
-/* Put our own descriptors in the place of the child's. 0 or -errno. */
+/* SCM_RIGHTS: replace the child's descriptors by our own of the same files. 0 or -errno. */
 static int parse_rights(const struct request *r, struct cmsghdr *c)
 {
     size_t n = (c->cmsg_len - sizeof *c) / sizeof(int);
@@ -105,7 +105,7 @@ static int parse_rights(const struct request *r, struct cmsghdr *c)
     return 0;
 }
 
-/* The caller's own credentials only, as for anyone without privileges; ours would permit more. 0 or -EPERM. */
+/* SCM_CREDENTIALS: only the caller's own, as for any process without privileges. 0 or -EPERM. */
 static int parse_credentials(const struct request *r, struct cmsghdr *c)
 {
     struct process_status status;
@@ -118,12 +118,12 @@ static int parse_credentials(const struct request *r, struct cmsghdr *c)
         return -EPERM;
     if (said.pid != status.leader || said.uid != status.uid || said.gid != status.gid)
         return -EPERM;
-    said.pid = getpid(); /* no privilege of ours is used to say anything else */
+    said.pid = getpid(); /* another pid would take CAP_SYS_ADMIN */
     memcpy(CMSG_DATA(c), &said, sizeof said);
     return 0;
 }
 
-/* Control messages of message i: only what the allowlist knows. 0; -EPERM with *refused set; other -errno. */
+/* The control messages of message i: only those on the allowlist pass. 0; -EPERM with *refused set; other -errno. */
 static int parse_control(const struct request *r, size_t i, struct ip_addr *source, const struct cmsghdr **refused)
 {
     struct kernel_msghdr *header = &batch.messages[i].header;
@@ -145,7 +145,7 @@ static int parse_control(const struct request *r, size_t i, struct ip_addr *sour
         case CONTROL_REFUSED:
             *refused = c;
             return -EPERM;
-        case CONTROL_UNKNOWN: /* to this program, so it shall be to the kernel */
+        case CONTROL_UNKNOWN: /* make it unknown to the kernel, too: it answers as for any unknown one */
             c->cmsg_type = INT_MAX;
             break;
         }

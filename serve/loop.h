@@ -48,7 +48,7 @@ static void serve_notification(void)
     int64_t value;
 
     if (notify_receive(here.listener, &buffer) < 0)
-        return; /* its caller is gone */
+        return; /* the caller is gone already */
     const struct seccomp_notif *notification = &buffer.request;
     r.id = notification->id;
     r.tid = (pid_t)notification->pid;
@@ -65,7 +65,7 @@ static void serve_notification(void)
     pending_run(&r);
 }
 
-/* Signal the command; once it has ended (--wait-all), what it left behind. */
+/* Signal the command; after its end (--wait-all) what it left running. */
 static void signal_command(int sig)
 {
     if (here.command > 0)
@@ -74,27 +74,27 @@ static void signal_command(int sig)
         process_signal_descendants(sig);
 }
 
-/* A signal for the command: what a process sent us is passed on. What the kernel sent (the terminal's Ctrl-C, say)
- * went to the whole process group already, and what comes from inside isn't for us. */
+/* Pass a signal that we got on to the command, if a process outside sent it. What the kernel sent (Ctrl-C on a
+ * terminal, say) went to the whole process group already; what a process inside sent is not passed on. */
 static void serve_signal(const struct signalfd_siginfo *info)
 {
     struct process_status status;
 
     if (info->ssi_signo == SIGHUP && info->ssi_code > 0 && getsid(0) == getpid()) {
-        signal_command(SIGHUP); /* the terminal is gone: the kernel tells the session's leader alone */
+        signal_command(SIGHUP); /* the terminal is gone: the kernel signals the session's leader only */
         signal_command(SIGCONT);
         return;
     }
     if (info->ssi_code > 0 || process_descends((pid_t)info->ssi_pid, getpid()))
         return;
     if (info->ssi_signo == SIGCONT && process_status_read(here.command, &status) == 0 && status.state != 'T')
-        return; /* sent to the group */
+        return; /* the whole group got it */
     signal_command((int)info->ssi_signo);
 }
 
-/* The command was stopped, by Ctrl-Z or by itself. On a terminal our shell waits for us to stop as well (but a time
- * limit goes on counting); when it lets us go on in the foreground, a command with a process group of its own (a
- * shell) has the terminal again. false: we didn't stop. */
+/* The command was stopped, by Ctrl-Z or by itself. On a terminal we stop, too, for the shell that waits for us (unless
+ * there is a time limit, which must go on counting). When the shell continues us in the foreground, a command with a
+ * process group of its own (a shell) gets the terminal back. false: we didn't stop. */
 static bool serve_stop(void)
 {
     static const struct timespec no_wait;
@@ -112,15 +112,15 @@ static bool serve_stop(void)
         tcsetpgrp(terminal, group);
     sigemptyset(&resumed);
     sigaddset(&resumed, SIGCONT);
-    sigtimedwait(&resumed, NULL, &no_wait); /* what let us go on is not for the command as well */
+    sigtimedwait(&resumed, NULL, &no_wait); /* the SIGCONT that continued us isn't passed on as well */
     return true;
 }
 
-/* Take exits and stops, a bounded number: a storm of them isn't to hold up the calls. Notes the command's exit in
- * *status. What is left: children, and perhaps more to take. */
+/* Reap exits and stops, a bounded number, so that a storm of them doesn't hold up calls. Puts the command's exit status
+ * into *status. Returns whether children are left, and perhaps more to reap. */
 static enum children { CHILDREN_NONE, CHILDREN_LEFT, CHILDREN_MORE } serve_children(int *status)
 {
-    bool still_stopped = false; /* we were let go on, and the command was not */
+    bool still_stopped = false; /* we were continued, but the command was not */
 
     for (int taken = 0; taken < CHILDREN_AT_ONCE; taken++) {
         int how;
@@ -137,12 +137,12 @@ static enum children { CHILDREN_NONE, CHILDREN_LEFT, CHILDREN_MORE } serve_child
         if (WIFSTOPPED(how) || WIFCONTINUED(how))
             continue;
         *status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
-        here.command = 0; /* its number may be another's by now */
+        here.command = 0; /* its number may be reused from now on */
     }
     return CHILDREN_MORE;
 }
 
-/* --timeout: TERM, then KILL. How many milliseconds until the next step; -1: none. */
+/* --timeout: SIGTERM, then SIGKILL. The milliseconds until the next step; -1: there is none. */
 static int serve_time(uint64_t *deadline, bool *expired)
 {
     if (*deadline == 0)
@@ -173,7 +173,7 @@ static void serve_event(const struct epoll_event *event)
         if (event->events & EPOLLIN)
             serve_notification();
         else
-            unwatch(here.listener); /* nobody is left behind the filter */
+            unwatch(here.listener); /* no process with the filter is left */
     } else if (tag == EVENT_CONTROL) {
         clients_accept();
     } else if (tag == EVENT_SIGNALS) {
@@ -191,7 +191,7 @@ static void serve_event(const struct epoll_event *event)
     }
 }
 
-/* What controls us has its turn. How long the loop may wait then, of `wait` milliseconds; -1: for ever. */
+/* Handle control requests and live rules that end. How long the loop may wait then, at most `wait` ms; -1: for ever. */
 static int serve_control(int wait)
 {
     clients_turn();
@@ -238,7 +238,7 @@ static int serve(void)
         if (ended)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)
-            status = EXIT_OURS; /* can't be: the command is our child */
+            status = EXIT_OURS; /* can't happen: the command is our child */
         ask_send();
         if (made_sockets.n + remap.n_kept > 0 && clock_ms() >= next_sweep) {
             pintable_sweep(&made_sockets, &here.closer);
@@ -257,7 +257,7 @@ static int serve(void)
     helper_end(&here.proxy);
     helper_end(&here.lookups);
     coprocess_end(&ask_helper, ASK_PATIENCE_MS);
-    pin_forget(&here.pins); /* looking at /proc takes descriptors */
+    pin_forget(&here.pins); /* looking through /proc takes descriptors */
     if (process_end_descendants(here.command) < 0)
         say("there is no /proc: what the command left behind forks faster than it is found, and isn't all ended");
     return expired ? EXIT_TIMEOUT : status;

@@ -31,10 +31,10 @@
 #include <sys/uio.h>
 
 enum {
-    SEEN_SENDS_MAX = 512, /* bytes of a write that are looked at: a query over UDP is no longer */
+    SEEN_SENDS_MAX = 512, /* bytes of a write that are looked at: a DNS query is no longer */
 };
 
-/* Something is sent on an IP socket: the first bytes of it. to: where, or nowhere that it would say: to its peer. */
+/* Look at the first bytes of what is sent on an IP socket: a DNS query? to: where, or DESTINATION_NONE: to its peer. */
 static void look_at_send(const struct request *r, const struct destination *to, const uint8_t *bytes, size_t len)
 {
     struct destination peer = *to;
@@ -67,7 +67,7 @@ static void look_at_send(const struct request *r, const struct destination *to, 
         learn_question(r, &peer, question.type, seen);
 }
 
-/* Take out what passing descriptors on has left here. */
+/* Close our descriptors of what the batch passed on (SCM_RIGHTS), or held. */
 static void batch_release(void)
 {
     while (batch.n_rights > 0)
@@ -84,7 +84,7 @@ static bool is_stream(struct socket_kind kind)
     return socket_is(kind, IPPROTO_TCP) || (kind.domain == AF_UNIX && kind.type == SOCK_STREAM);
 }
 
-/* Which messages of it come next. */
+/* Which messages of the call are read next. */
 static struct message_source send_source(const struct request *r)
 {
     return (struct message_source){
@@ -98,7 +98,7 @@ static struct message_source send_source(const struct request *r)
     };
 }
 
-/* How a send ends when nothing more can be done: with what was taken so far, else with the error, as any other call. */
+/* The end of a send that can't go on: it returns how much was sent so far, or the error if that is nothing. */
 static struct outcome send_end(const struct request *r, int64_t error)
 {
     size_t messages = r->sent_messages;
@@ -114,7 +114,7 @@ static struct outcome send_end(const struct request *r, int64_t error)
     return outcome_reply(messages > 0 ? (int64_t)messages : error);
 }
 
-/* A control message that isn't on the list. */
+/* Report a control message that is refused. */
 static void tell_control(const struct request *r, const struct cmsghdr *c)
 {
     char subject[64];
@@ -123,8 +123,9 @@ static void tell_control(const struct request *r, const struct cmsghdr *c)
     tell_refused(r, subject, "");
 }
 
-/* A permitted message to a port of the sandbox's own goes to its other number. 0, -errno or LATER. A datagram that is
- * put together piece by piece would go there whoever has it by then. */
+/* --port-remap: a permitted message to a port of the sandbox's own goes to the port that it has outside. 0, -errno or
+ * LATER. A datagram that is put together in pieces (MSG_MORE) is refused: its last piece would go to whoever has the
+ * port by then. */
 static int remap_message(const struct request *r, size_t i)
 {
     int held, result = remap_destination(r, &batch_to[i], &batch.names[i], &held);
@@ -137,7 +138,7 @@ static int remap_message(const struct request *r, size_t i)
     return result;
 }
 
-/* Judge the batch. How many leading messages may go; where that is none, -errno. */
+/* Judge the batch: how many messages, from the first on, may be sent; if none, -errno. */
 static int64_t decide_batch(struct request *r)
 {
     size_t n = 0;
@@ -172,13 +173,13 @@ static int64_t decide_batch(struct request *r)
     return n > 0 ? (int64_t)n : error;
 }
 
-/* Would the kernel wait here? */
+/* Would the kernel block here? */
 static bool send_may_wait(const struct request *r)
 {
     return !(send_flags(r) & MSG_DONTWAIT) && pin_blocks(r->pin);
 }
 
-/* Note what was taken of n messages. The reply when that was the end; PEND: go on. */
+/* Count what was sent of n messages. Returns the reply if that was all; PEND: there is more. */
 static struct outcome send_advance(struct request *r, const struct message_source *source, size_t n, int64_t taken)
 {
     if (source->stream) {
@@ -201,7 +202,7 @@ static struct outcome send_advance(struct request *r, const struct message_sourc
     return (struct outcome){PEND, 0};
 }
 
-/* Send n messages of the batch, with the caller's own rights where they count. How many were taken (of a stream:
+/* Send n messages of the batch, with the caller's credentials where a peer sees them. How many were sent (of a stream:
  * bytes), or -errno. */
 static int64_t execute_batch(const struct request *r, const struct message_source *source, size_t n)
 {
@@ -209,10 +210,10 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
     size_t piece = batch.parts[0][0].iov_len + batch.parts[0][1].iov_len;
     bool counts = caller_counts(r);
 
-    if (source->stream && r->sent_bytes + piece < batch.lengths[0]) /* not its last */
+    if (source->stream && r->sent_bytes + piece < batch.lengths[0]) /* not the last piece */
         flags = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
     if (r->kind.domain == AF_UNIX)
-        unix_own_add(&unix_own, r->pin); /* the kernel may bind it now (SO_PASSCRED) */
+        unix_own_add(&unix_own, r->pin); /* the kernel may autobind it now (SO_PASSCRED) */
     if (counts && caller_enter(r) < 0)
         return -EACCES;
     int64_t taken = message_send(&batch, source, r->pin, n, flags);
@@ -223,7 +224,7 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
     return taken;
 }
 
-/* One batch, from parse to execute. PEND: go on; *waits: when the socket is ready. */
+/* One batch: parse, decide, execute. PEND: there is more to do; *waits: once the socket is ready. */
 static struct outcome send_batch(struct request *r, bool *waits)
 {
     struct message_source source = send_source(r);
@@ -259,7 +260,7 @@ static struct outcome execute_send(struct request *r)
     bool waits = false;
 
     if (r->was_pending && r->sent_bytes > 0 && pin_has_error(r->pin))
-        return send_end(r, 0); /* the error is the next send's */
+        return send_end(r, 0); /* the next send(2) gets the error */
     r->yields = false;
     for (unsigned round = 0; outcome.what == PEND && !waits && !r->yields; round++) {
         outcome = send_batch(r, &waits);
@@ -284,8 +285,8 @@ static struct outcome call_send(struct request *r)
     return execute_send(r);
 }
 
-/* write, writev, while learning: looked at where they are a send on an IP socket. The kernel carries them out: they go
- * to the socket's peer, whatever the caller does meanwhile. */
+/* write and writev, while learning: looked at where they send on an IP socket. The kernel carries them out: they reach
+ * the socket's peer only, whatever the caller does meanwhile. */
 static struct outcome call_write(struct request *r)
 {
     static const struct destination to_peer = {.kind = DESTINATION_NONE};

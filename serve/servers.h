@@ -31,8 +31,8 @@
 
 enum { LEARN_WAIT_MS = 15000 }; /* at the end of learning, for names that are being looked up */
 
-/* The server can't be had. A call that waits gets the errno; a non-blocking socket is refused, or times out by
- * itself. */
+/* A server can't be reached. A call that waits gets the errno; a non-blocking socket is refused, or runs into its own
+ * timeout. */
 static void dial_fail(struct dial *dial, int error)
 {
     struct proxy_message message = {.kind = PROXY_DIALLED, .serial = dial->serial, .result = -error};
@@ -54,7 +54,7 @@ static void dial_fail(struct dial *dial, int error)
     dial_end(dial);
 }
 
-/* Try a name's addresses, from the next on, as far as the policy permits them. */
+/* Try the addresses of a name, from the next one on; those that the policy denies are passed over. */
 static void dial_next(struct dial *dial, int error)
 {
     while (dial->next < dial->n) {
@@ -78,7 +78,7 @@ static void dial_next(struct dial *dial, int error)
     dial_fail(dial, error);
 }
 
-/* Something has become of it. */
+/* The connection of a dial is there, or has failed. */
 static void dial_event(struct dial *dial)
 {
     if (dial->state != DIAL_CONNECT)
@@ -90,7 +90,7 @@ static void dial_event(struct dial *dial)
     }
     unwatch(dial->server);
     live_find_scopes(dial->process);
-    struct decision decision = decide(&dial->to); /* it may have been changed meanwhile */
+    struct decision decision = decide(&dial->to); /* the policy may have changed meanwhile */
     if (result == 0 && decision.verdict == VERDICT_DENY)
         result = -decision.error;
     if (result < 0) {
@@ -102,8 +102,9 @@ static void dial_event(struct dial *dial)
         dial_end(dial);
 }
 
-/* A request was permitted whose server isn't there: connect to the original destination, if the host has it, or to an
- * address of the host that we look up. That a rule covers the host is seen here once more. */
+/* The proxy asks for the server of a permitted request: connect to the original destination, if that is an address of
+ * the host, or else to an address that we look up for it. That a rule covers the host is checked here once more, since
+ * the proxy reads hostile bytes. */
 static void dial_request(const struct proxy_message *m)
 {
     struct slice host = {m->host, strnlen(m->host, sizeof m->host - 1)};
@@ -112,7 +113,7 @@ static void dial_request(const struct proxy_message *m)
     enum http_way way = http_may_reach(host, m->addr);
     const struct ip_addr *addr;
 
-    if (dial == NULL) /* the request waits until its client gives up */
+    if (dial == NULL) /* too many at once: this request waits until its client gives up */
         return;
     dial->state = DIAL_LOOKUP;
     dial->process = m->process;
@@ -137,7 +138,7 @@ static void dial_request(const struct proxy_message *m)
         dial_fail(dial, errno == EAGAIN ? EAGAIN : EHOSTUNREACH);
 }
 
-/* A name was looked up for a request. */
+/* The addresses of a name that was looked up for a request. */
 static void dial_take_lookup(const struct lookup *lookup)
 {
     size_t at = (uint32_t)lookup->tag;
@@ -151,7 +152,7 @@ static void dial_take_lookup(const struct lookup *lookup)
     dial_next(dial, EHOSTUNREACH);
 }
 
-/* Nobody looks names up any more. */
+/* The helper that looks names up has ended. */
 static void lookups_fail(void)
 {
     log_say("the process that looks up names has ended: those that weren't known by then can't be found");
@@ -162,7 +163,7 @@ static void lookups_fail(void)
             dial_next(&dials[i], EHOSTUNREACH);
 }
 
-/* A name was looked up: for a request, or since the command did so. */
+/* A name was looked up: for a request, or because the command asked for it (learn, --ask). */
 static void serve_lookup(void)
 {
     struct lookup lookup;
@@ -188,7 +189,7 @@ static void learn_wait(void)
         serve_lookup();
 }
 
-/* The channel to the proxy has something for us, or room. */
+/* The channel to the proxy has a message for us, or room for ours. */
 static void proxy_serve(uint32_t events)
 {
     struct proxy_message message;

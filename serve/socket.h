@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Hand a socket of ours in, with the caller's flags, and keep it pinned. Its number there, or -errno. */
+/* Give the caller a socket of ours, with its flags, and go on holding it. The descriptor's number there, or -errno. */
 static int socket_hand_in(const struct request *r, int fd)
 {
     int number = notify_add_fd(here.listener, r->id, fd, (int)r->args[1] & SOCK_CLOEXEC ? O_CLOEXEC : 0);
@@ -29,8 +29,8 @@ static int socket_hand_in(const struct request *r, int fd)
     return number;
 }
 
-/* Make a permitted socket, or pair of them, for the caller, with its own rights. The numbers of a pair go where
- * argument 3 says, as far as the caller has room for them. */
+/* Make a permitted socket or pair for the caller, with its credentials. The numbers of a pair are written to where
+ * argument 3 points. */
 static struct outcome socket_make(struct request *r, bool pair)
 {
     int domain = (int)r->args[0], type = (int)r->args[1] | SOCK_CLOEXEC, protocol = (int)r->args[2];
@@ -58,7 +58,7 @@ static struct outcome socket_make(struct request *r, bool pair)
     return outcome_reply(child_writev(r->tid, &local, 1, &remote, 1) == sizeof numbers ? 0 : -EFAULT);
 }
 
-/* What the kernel answers where there is no such kind of socket, or CAP_NET_RAW is missing. */
+/* What the kernel answers where a kind of socket doesn't exist, or CAP_NET_RAW is missing. */
 static int socket_error(int domain, int type, int protocol)
 {
     bool local = domain == AF_UNIX && (protocol == 0 || protocol == AF_UNIX);
@@ -77,7 +77,8 @@ static int socket_error(int domain, int type, int protocol)
     return type == SOCK_STREAM || type == SOCK_DGRAM ? -EPROTONOSUPPORT : -ESOCKTNOSUPPORT;
 }
 
-/* A socket or pair that the filter doesn't let be: the kernel's own errno, and what would permit it. */
+/* A socket or pair that the filter doesn't permit: refused with the kernel's errno, and reported with what would permit
+ * it. */
 static struct outcome call_socket(struct request *r)
 {
     enum { SOCKET_TYPE_MASK = 15 }; /* the kernel's SOCK_TYPE_MASK */

@@ -15,7 +15,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-/* Sockets that stand in for UDP sockets that may not be, by cookie. */
+/* The cookies of sockets that stand in for UDP sockets, which may not exist. */
 static uint64_t stand_ins[STAND_INS_MAX];
 static size_t stand_in_turn;
 
@@ -31,8 +31,8 @@ static bool is_stand_in(const struct request *r)
     return false;
 }
 
-/* What is made only to learn which families work, and to fail for good when it is refused: by musl's getaddrinfo
- * (AI_ADDRCONFIG), and by curl for IPv6. It gets a unix socket, which leads nowhere. */
+/* Is this a socket that is made only to learn whether an IP version works? musl's getaddrinfo (AI_ADDRCONFIG) and curl
+ * do that, and give up when it is refused. They get a unix socket, which leads nowhere. */
 static bool call_makes_probe(int domain, int type, int protocol)
 {
     bool musl = (domain == AF_INET || domain == AF_INET6) && type == (SOCK_DGRAM | SOCK_CLOEXEC) &&
@@ -42,8 +42,8 @@ static bool call_makes_probe(int domain, int type, int protocol)
     return !policy.open[PROTOCOL_UDP] && (musl || curl);
 }
 
-/* ping asks a datagram socket for its own address first. Where only ICMP is open it gets one of ICMP, if it may have
- * it. */
+/* ping makes a UDP socket first, to learn its own address. Where only ICMP is open it gets an ICMP socket instead, if
+ * its user may have one. */
 static bool call_makes_ping(int domain, int type, int protocol)
 {
     return !policy.open[PROTOCOL_UDP] && policy.open[PROTOCOL_ICMP] && (domain == AF_INET || domain == AF_INET6) &&
