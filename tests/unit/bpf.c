@@ -240,7 +240,7 @@ static void test_shared_returns(void)
     size_t returns = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        rows[i] = (struct bpf_row){2 * (int)i, SECCOMP_RET_ERRNO | (uint32_t)(1 + i % 2), {{BPF_ALWAYS}}};
+        rows[i] = (struct bpf_row){2 * (int)i, SECCOMP_RET_ERRNO | (uint32_t)(1 + i % 2), {{BPF_ALWAYS, 0, 0, 0}}};
     EXPECT(bpf_assemble(&program, MACHINE_X86_64, rows, ARRAY_LEN(rows), SECCOMP_RET_ALLOW) == 0);
     for (unsigned i = 0; i < program.len; i++)
         returns += program.code[i].code == (BPF_RET | BPF_K);
