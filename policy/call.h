@@ -5,6 +5,7 @@
 #include "types.h"
 #include "traps.h"
 #include "../sys/addr.h"
+#include "../sys/clock.h"
 #include "../sys/closer.h"
 #include "../sys/creds.h"
 #include "../sys/growing.h"
@@ -82,7 +83,7 @@ struct request {
     bool broken_pipe;   /* the caller is to get SIGPIPE */
     bool joined;        /* a connect that waits for a connection which another call began */
     bool later;         /* it couldn't be judged yet: it is tried again, and judged, on the tick */
-    uint64_t tried_at;  /* when a bind found its port taken, by clock_us; 0: it hasn't */
+    uint64_t tried_at;  /* when it found no room first (made_make_room), by clock_us; 0: it hasn't */
     size_t sent_messages, sent_bytes; /* how far a send has come */
     uint64_t deadline;  /* SO_SNDTIMEO, on the clock of clock_ms; 0: none */
     uint64_t judged;    /* live.order when it was judged last: another value means that the policy has changed */
@@ -124,6 +125,18 @@ static struct supervisor {
           .holds = {{.full = -1}, {.full = -1}}};
 
 static struct pintable made_sockets; /* the sockets that we made and handed in, where there is no pidfd_getfd(2) */
+
+/* What a call wants isn't there, since we hold sockets that were closed perhaps: a port, a name, room for one more. 1:
+ * such are let go now; 0: they were since the call was tried first; -EAGAIN: it isn't the time to look for them. */
+static int made_make_room(struct request *r)
+{
+    if (made_sockets.n == 0 || (r->tried_at != 0 && r->tried_at <= made_sockets.swept_at))
+        return 0;
+    if (pintable_sweep(&made_sockets, &here.closer))
+        return 1;
+    r->tried_at = r->tried_at != 0 ? r->tried_at : clock_us();
+    return -EAGAIN;
+}
 
 /* Watch a descriptor (epoll_ctl(2)): its events come with this tag. 0 or -errno. */
 static int watch(int operation, int fd, uint32_t events, uint64_t tag)
@@ -203,18 +216,22 @@ static struct {
     const struct creds *theirs;
 } lent;
 
-/* Act with these credentials until caller_leave. 0 or -errno. */
+/* Act with these credentials until caller_leave. 0, or -errno: -ENOBUFS where we are short of descriptors. */
 static int caller_take(const struct creds *theirs)
 {
+    int result = sys_result_for_other(creds_read(getpid(), &lent.ours));
+
     lent.theirs = theirs;
-    return creds_read(getpid(), &lent.ours) < 0 ? -EACCES : creds_take(&lent.ours, theirs);
+    return result == -ENOBUFS ? result : result < 0 ? -EACCES : creds_take(&lent.ours, theirs);
 }
 
-/* Act with the caller's. 0 or -errno. */
+/* Act with the caller's. 0 or -errno, as above. */
 static int caller_enter(const struct request *r)
 {
-    if (creds_read(r->tid, &lent.caller) < 0 || !notify_valid(here.listener, r->id))
-        return -EACCES;
+    int result = sys_result_for_other(creds_read(r->tid, &lent.caller));
+
+    if (result < 0 || !notify_valid(here.listener, r->id))
+        return result == -ENOBUFS ? result : -EACCES;
     return caller_take(&lent.caller);
 }
 

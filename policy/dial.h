@@ -254,17 +254,17 @@ static struct outcome redirect(struct request *r)
 }
 
 /* Is the peer of this name the proxy? Then the name becomes that of what was asked for. */
-static bool name_original(const struct request *r, union address *name, socklen_t *len)
+static bool name_original(uint64_t cookie, sa_family_t domain, union address *name, socklen_t *len)
 {
     const struct origin *origin = NULL;
     struct ip_addr addr;
     uint16_t port;
 
-    if (socket_is(r->kind, IPPROTO_TCP) && ip_addr_from_sockaddr(name, &addr, &port) == 0 &&
+    if (ip_addr_from_sockaddr(name, &addr, &port) == 0 &&
         (hold_has(&here.holds[0], addr, port) || hold_has(&here.holds[1], addr, port)))
-        origin = origins_find(&origins, pin_cookie(r->pin));
+        origin = origins_find(&origins, cookie);
     if (origin != NULL)
-        *len = ip_addr_to_sockaddr(origin->addr, origin->port, (sa_family_t)r->kind.domain, &name->storage);
+        *len = ip_addr_to_sockaddr(origin->addr, origin->port, domain, &name->storage);
     return origin != NULL;
 }
 

@@ -56,6 +56,8 @@ static void own_confine(void)
     uint64_t caps = OUR_CAPS | (here.powers_off ? CAPS_BIT(CAP_SYS_BOOT) : 0);
     uint64_t theirs = DEFAULT_CAPS | settings.kept_caps;
 
+    if (settings.no_getfd)
+        caps |= CAPS_BIT(CAP_DAC_READ_SEARCH); /* /proc/PID/fd is its owner's, who may be another user than we */
     if (settings.unprivileged)
         caps |= theirs; /* PTRACE_MODE_FSCREDS: /proc/PID/fd and cwd are for who has all of the process's in force */
     int result = caps_limit(theirs | caps, caps);

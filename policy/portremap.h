@@ -6,7 +6,6 @@
 #include "call.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
-#include "../sys/clock.h"
 #include "../sys/inetdiag.h"
 #include "../sys/log.h"
 #include "../sys/pin.h"
@@ -31,23 +30,11 @@ static int bind_as_caller(const struct request *r)
     return result;
 }
 
-/* What a bind wants is taken, perhaps by a socket that was closed, and that we alone hold. 1: such are let go now; 0:
- * they were since it was tried first; -EAGAIN: it isn't the time to look for them. */
-static int bind_make_room(struct request *r)
-{
-    if (made_sockets.n == 0 || (r->tried_at != 0 && r->tried_at <= made_sockets.swept_at))
-        return 0;
-    if (pintable_sweep(&made_sockets, &here.closer))
-        return 1;
-    r->tried_at = r->tried_at != 0 ? r->tried_at : clock_us();
-    return -EAGAIN;
-}
-
 /* 0 or -errno; -EAGAIN, which no bind says: it is to be tried later. */
 static int execute_bind(struct request *r)
 {
     int result = bind_as_caller(r);
-    int room = result == -EADDRINUSE ? bind_make_room(r) : 0;
+    int room = result == -EADDRINUSE ? made_make_room(r) : 0;
 
     return room < 0 ? room : room > 0 ? bind_as_caller(r) : result;
 }

@@ -13,12 +13,18 @@
 #include "../policy/traps.h"
 #include "../policy/types.h"
 #include "../sys/addr.h"
+#include "../sys/clock.h"
+#include "../sys/closer.h"
 #include "../sys/cookieset.h"
+#include "../sys/holder.h"
+#include "../sys/inetdiag.h"
 #include "../sys/kernel.h"
+#include "../sys/limits.h"
 #include "../sys/notify.h"
 #include "../sys/pin.h"
 #include "../sys/pintable.h"
 #include "../sys/remap.h"
+#include "../sys/stranger.h"
 #include "../sys/unixtarget.h"
 
 #include <linux/filter.h>
@@ -49,11 +55,19 @@ static int bind_check_taken(struct request *r)
     return -decision.error;
 }
 
-/* Is an abstract name that of a socket which was closed perhaps, and which we hold? It is free soon, then. */
+/* Is an abstract name perhaps that of a closed socket, which we hold still, or our closer does? It is free soon, then; in
+ * doubt it isn't waited for longer than PATIENCE_MAX. */
 static bool bind_name_waits(struct request *r)
 {
-    return r->address_len > sizeof r->address.local.sun_family && r->address.local.sun_path[0] == 0 &&
-           pintable_has_name(&made_sockets, &r->address.local, r->address_len) && bind_make_room(r) == -EAGAIN;
+    uint64_t now = clock_us();
+
+    if (r->address_len <= sizeof r->address.local.sun_family || r->address.local.sun_path[0] != 0)
+        return false;
+    r->tried_at = r->tried_at != 0 ? r->tried_at : now;
+    if (now - r->tried_at > 1000 * PATIENCE_MAX)
+        return false;
+    return (pintable_has_name(&made_sockets, &r->address.local, r->address_len) && made_make_room(r) == -EAGAIN) ||
+           closer_is_busy(&here.closer);
 }
 
 /* A bind on a unix socket is never done on behalf: the path is the child's own. */
@@ -129,8 +143,9 @@ static struct outcome call_listen(struct request *r)
         return outcome_reply(r->kind.domain == AF_NETLINK ? -EOPNOTSUPP : -EACCES);
     }
     bool counts = caller_counts(r);
-    if (counts && caller_enter(r) < 0)
-        return outcome_reply(-EACCES);
+    result = counts ? caller_enter(r) : 0;
+    if (result < 0)
+        return outcome_reply(result);
     result = sys_result(listen(r->pin, (int)r->args[1]));
     if (counts)
         caller_leave();
@@ -158,6 +173,23 @@ static int reply_name(const struct request *r, union address *name, socklen_t na
     return written == (ssize_t)(local[1].iov_len + sizeof len) ? 0 : -EFAULT;
 }
 
+/* getpeername of a connection that we don't hold: by what the kernel tells of its inode. */
+static struct outcome call_peer_of_stranger(const struct request *r)
+{
+    struct inetdiag_socket told;
+    union address name;
+    socklen_t len = sizeof name;
+
+    if (stranger_find(holder_inode(r->tid, (int)r->args[0]), &told) != STRANGER_CONNECTED)
+        return (struct outcome){CONTINUE, 0};
+    ip_addr_to_sockaddr(told.peer, told.peer_port, told.family, &name.storage);
+    if (!name_original(told.cookie, told.family, &name, &len))
+        return (struct outcome){CONTINUE, 0};
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    return outcome_reply(reply_name(r, &name, len));
+}
+
 /* getsockname, getpeername: the names that the program expects (--port-remap, the proxy). All other names, and all
  * errors, are the kernel's to answer: these calls reach nobody. */
 static struct outcome call_name(struct request *r)
@@ -166,7 +198,10 @@ static struct outcome call_name(struct request *r)
     union address name;
     socklen_t len = sizeof name;
 
-    if (parse_socket(r) < 0 ||
+    int result = parse_socket(r);
+    if (settings.no_getfd && result == -EACCES && peer)
+        return call_peer_of_stranger(r);
+    if (result < 0 ||
         (!socket_is(r->kind, IPPROTO_TCP) && !socket_is(r->kind, IPPROTO_UDP)) ||
         (peer ? getpeername(r->pin, &name.any, &len) : getsockname(r->pin, &name.any, &len)) < 0)
         return (struct outcome){CONTINUE, 0};
@@ -174,7 +209,7 @@ static struct outcome call_name(struct request *r)
                           : remap_name(&remap, r->kind.protocol, r->pin, &name);
     bool moved = asked != ntohs(name.v4.sin_port);
     name.v4.sin_port = htons(asked);
-    if (!moved && !(peer && name_original(r, &name, &len)))
+    if (!moved && !(peer && name_original(pin_cookie(r->pin), (sa_family_t)r->kind.domain, &name, &len)))
         return (struct outcome){CONTINUE, 0};
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};

@@ -98,8 +98,12 @@ static int parse_rights(const struct request *r, struct cmsghdr *c)
     for (size_t i = 0; i < n; i++) {
         int fd = pin_take(&here.pins, r->tid, fds[i]);
 
+        if (fd == -EMFILE || fd == -ENFILE)
+            return -ETOOMANYREFS;
+        if (settings.no_getfd && (fd == -ENOTSOCK || fd == -EACCES)) /* it is there, and we can't have it */
+            return -EPERM;
         if (fd < 0)
-            return fd == -EMFILE || fd == -ENFILE ? -ETOOMANYREFS : fd;
+            return fd;
         batch.rights[batch.n_rights++] = fds[i] = fd;
     }
     return 0;

@@ -23,7 +23,7 @@ static void made_drop(struct pintable_entry *entry)
 
 /* A connect or listen is answered. Held by us, a connection would end only when we close it, too, and a listener's port
  * would stay taken as long: so the socket is the command's alone from here on. A connection under way is watched
- * until it is there. Unix sockets stay held where sends are trapped. */
+ * until it is there. Unix sockets stay held where sends are trapped, and all do while learning. */
 static void made_let_go(const struct request *r, struct outcome outcome)
 {
     bool connects = r->call == CALL_CONNECT, listens = r->call == CALL_LISTEN && !settings.port_remap;
@@ -31,7 +31,8 @@ static void made_let_go(const struct request *r, struct outcome outcome)
     union address peer;
     socklen_t len = sizeof peer;
 
-    if (!(connects || listens) || r->pin < 0 || !(local || socket_is(r->kind, IPPROTO_TCP)))
+    if (policy.undecided == UNDECIDED_LEARNED || !(connects || listens) || r->pin < 0 ||
+        !(local || socket_is(r->kind, IPPROTO_TCP)))
         return;
     struct pintable_entry *entry = pintable_of(&made_sockets, r->pin);
     if (entry == NULL)

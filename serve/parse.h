@@ -26,9 +26,9 @@ static int parse_pin(struct request *r)
 {
     if (r->pin >= 0) /* from an earlier try of the same call */
         return 0;
-    r->pin = pin_take(&here.pins, r->tid, (int)r->args[0]);
-    if (r->pin == -EMFILE || r->pin == -ENFILE)
-        return -ENOBUFS;
+    r->pin = sys_result_for_other(pin_take(&here.pins, r->tid, (int)r->args[0]));
+    if (r->pin == -ENOBUFS && made_make_room(r) > 0)
+        r->pin = sys_result_for_other(pin_take(&here.pins, r->tid, (int)r->args[0]));
     return r->pin < 0 ? r->pin : 0;
 }
 

@@ -214,8 +214,9 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
         flags = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
     if (r->kind.domain == AF_UNIX)
         unix_own_add(&unix_own, r->pin); /* the kernel may autobind it now (SO_PASSCRED) */
-    if (counts && caller_enter(r) < 0)
-        return -EACCES;
+    int entered = counts ? caller_enter(r) : 0;
+    if (entered < 0)
+        return entered;
     int64_t taken = message_send(&batch, source, r->pin, n, flags);
     if (counts)
         caller_leave();

@@ -8,6 +8,7 @@
 #include "../policy/traps.h"
 #include "../policy/types.h"
 #include "../sys/kernel.h"
+#include "../sys/limits.h"
 #include "../sys/notify.h"
 #include "../sys/pintable.h"
 
@@ -24,27 +25,44 @@ static int socket_hand_in(const struct request *r, int fd)
 
     if (number < 0)
         close(fd);
-    else if (pintable_add(&made_sockets, fd) < 0)
-        tell_refused(r, "one socket too many: it will be refused", "");
+    else
+        pintable_add(&made_sockets, fd);
     return number;
 }
 
-/* Make a permitted socket or pair for the caller, with its credentials. The numbers of a pair are written to where
- * argument 3 points. */
-static struct outcome socket_make(struct request *r, bool pair)
+/* Make a socket, or pair of them, with the caller's rights. 0, or -errno: -ENOBUFS where we can't hold any more. */
+static int socket_open(const struct request *r, bool pair, int ends[2])
 {
     int domain = (int)r->args[0], type = (int)r->args[1] | SOCK_CLOEXEC, protocol = (int)r->args[2];
-    int ends[2] = {-1, -1}, numbers[2] = {-1, -1};
-    struct iovec local = {numbers, sizeof numbers}, remote = {(void *)(uintptr_t)r->args[3], sizeof numbers};
     bool root = geteuid() == 0;
+    int result = made_sockets.n + pair >= PINTABLE_MAX ? -ENOBUFS : root ? caller_enter(r) : 0;
 
-    if (pair && child_writev(r->tid, &local, 1, &remote, 1) != sizeof numbers)
-        return outcome_reply(-EFAULT);
-    if (root && caller_enter(r) < 0)
-        return outcome_reply(-EACCES);
-    int made = sys_result(pair ? socketpair(domain, type, protocol, ends) : (ends[0] = socket(domain, type, protocol)));
+    if (result < 0)
+        return result;
+    result = sys_result(pair ? socketpair(domain, type, protocol, ends) : (ends[0] = socket(domain, type, protocol)));
     if (root)
         caller_leave();
+    return sys_result_for_other(result);
+}
+
+/* Make a permitted socket, or pair of them, for the caller. The numbers of a pair go where argument 3 says, as far as
+ * the caller has room for them. */
+static struct outcome socket_make(struct request *r, bool pair)
+{
+    int ends[2] = {-1, -1}, numbers[2] = {-1, -1};
+    struct iovec local = {numbers, sizeof numbers}, remote = {(void *)(uintptr_t)r->args[3], sizeof numbers};
+
+    ssize_t written = pair ? child_writev(r->tid, &local, 1, &remote, 1) : (ssize_t)sizeof numbers;
+    if (written != sizeof numbers)
+        return outcome_reply(written == -ENOBUFS ? -ENOBUFS : -EFAULT);
+    int made = socket_open(r, pair, ends), room = made == -ENOBUFS ? made_make_room(r) : 0;
+    r->later = room < 0;
+    if (r->later)
+        return (struct outcome){PEND, 0};
+    if (room > 0)
+        made = socket_open(r, pair, ends);
+    if (made == -ENOBUFS)
+        tell_refused(r, "one socket too many", "");
     if (made < 0)
         return outcome_reply(made);
     numbers[0] = socket_hand_in(r, ends[0]);

@@ -151,6 +151,14 @@ static void closer_release(struct closer *closer, int fd, bool local)
     }
 }
 
+/* Is there something that is closed, or will be, only when what lingers has ended? */
+static bool closer_is_busy(struct closer *closer)
+{
+    if (closer->waiting > 0)
+        closer_count(closer);
+    return closer->waiting > 0;
+}
+
 /* End the helper; what it still has to close is closed with us. */
 static void closer_end(struct closer *closer)
 {

@@ -22,6 +22,7 @@ struct inetdiag_socket {
     uint64_t cookie;
     uint32_t inode; /* as /proc/PID/fd has it; 0: nobody's descriptor any more, or none yet */
     uint8_t state;
+    sa_family_t family; /* of IPv6 may have addresses of IPv4 */
     struct ip_addr local, peer;
     uint16_t local_port, peer_port;
 };
@@ -60,6 +61,7 @@ static struct inetdiag_socket inetdiag_describe(const struct nlmsghdr *message)
         .cookie = (uint64_t)told->id.idiag_cookie[1] << 32 | told->id.idiag_cookie[0],
         .inode = told->idiag_inode,
         .state = told->idiag_state,
+        .family = told->idiag_family,
         .local = inetdiag_addr(told->idiag_family, told->id.idiag_src),
         .peer = inetdiag_addr(told->idiag_family, told->id.idiag_dst),
         .local_port = ntohs(told->id.idiag_sport),

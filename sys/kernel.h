@@ -258,6 +258,12 @@ static int sys_result(long result)
     return result < 0 ? -errno : (int)result;
 }
 
+/* A result for somebody else, to whom our own shortage of descriptors is one of buffers. */
+static int sys_result_for_other(int result)
+{
+    return result == -EMFILE || result == -ENFILE ? -ENOBUFS : result;
+}
+
 /* ioctl(2) past libc: its request is an int in one libc and a long in another. >= 0 or -errno. */
 static int sys_ioctl(int fd, uint32_t request, uintptr_t argument)
 {

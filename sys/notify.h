@@ -82,9 +82,9 @@ static ssize_t child_copy_by_proc(pid_t tid, const struct iovec *local, size_t l
     size_t piece = 0, used = 0, total = 0; /* of local: which, how far into it */
 
     snprintf(path, sizeof path, "%s/%d/mem", procfs, tid);
-    int fd CLOSE_FD = open(path, (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    int fd CLOSE_FD = sys_result(open(path, (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC));
     if (fd < 0)
-        return -errno;
+        return sys_result_for_other(fd);
     for (size_t i = 0; i < remotes; i++)
         for (size_t done = 0; done < remote[i].iov_len && piece < locals;) {
             size_t left = remote[i].iov_len - done, room = local[piece].iov_len - used, len = left < room ? left : room;

@@ -18,6 +18,7 @@ enum stranger {
 struct stranger_search {
     int64_t inode;
     enum stranger found;
+    struct inetdiag_socket *told;
 };
 
 static void stranger_take(const struct inetdiag_socket *found, void *context)
@@ -27,16 +28,17 @@ static void stranger_take(const struct inetdiag_socket *found, void *context)
 
     if (found->inode != search->inode)
         return;
+    *search->told = *found;
     search->found = state & INETDIAG_LISTENING                       ? STRANGER_LISTENING
                     : state & (INETDIAG_CONNECTING | INETDIAG_CLOSED) ? STRANGER_TCP
                                                                       : STRANGER_CONNECTED;
 }
 
-/* What the socket with this inode (holder_inode) is now. TCP takes as long as there are such sockets in this network
- * namespace. */
-static enum stranger stranger_find(int64_t inode)
+/* What the socket with this inode (holder_inode) is now; *told: what the kernel tells of TCP, which takes as long as
+ * there are such sockets in this network namespace. */
+static enum stranger stranger_find(int64_t inode, struct inetdiag_socket *told)
 {
-    struct stranger_search search = {inode, STRANGER_UNKNOWN};
+    struct stranger_search search = {inode, STRANGER_UNKNOWN, told};
 
     if (inode <= 0 || inode > UINT32_MAX) /* they are told in 32 bits */
         return STRANGER_UNKNOWN;

@@ -4,7 +4,9 @@
 
 static enum stranger found(int fd)
 {
-    return stranger_find(holder_inode(getpid(), fd));
+    struct inetdiag_socket told;
+
+    return stranger_find(holder_inode(getpid(), fd), &told);
 }
 
 int main(void)
