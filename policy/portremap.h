@@ -181,8 +181,8 @@ static int bind_remapped(struct request *r)
 /* --port-remap: the kernel has to say whose a port is. */
 static void remap_prepare(void)
 {
-    int tcp = inetdiag_each(IPPROTO_TCP, 0, 0, 0, NULL, NULL);
-    int udp = policy.open[PROTOCOL_UDP] ? inetdiag_each(IPPROTO_UDP, 0, 0, 0, NULL, NULL) : 0;
+    int tcp = inetdiag_check(IPPROTO_TCP);
+    int udp = policy.open[PROTOCOL_UDP] ? inetdiag_check(IPPROTO_UDP) : 0;
 
     if (tcp < 0 || udp < 0)
         die("--port-remap: this kernel doesn't tell whose a port is: %s; CONFIG_INET_%s_DIAG (module %s_diag) would be "

@@ -131,4 +131,16 @@ static int inetdiag_each(int protocol, uint32_t states, uint16_t local_port, uin
     return result;
 }
 
+static void inetdiag_ignore(const struct inetdiag_socket *found, void *context)
+{
+    (void)found;
+    (void)context;
+}
+
+/* Does the kernel tell of sockets of this protocol at all? 0 or -errno, as above. */
+static int inetdiag_check(int protocol)
+{
+    return inetdiag_each(protocol, 0, 0, 0, inetdiag_ignore, NULL);
+}
+
 #endif
