@@ -55,8 +55,8 @@ static int bind_check_taken(struct request *r)
     return -decision.error;
 }
 
-/* Is an abstract name perhaps that of a closed socket, which we hold still, or our closer does? It is free soon, then; in
- * doubt it isn't waited for longer than PATIENCE_MAX. */
+/* May an abstract name be that of a socket which the command has closed, and which we or our closer still hold? Then it
+ * will be free soon; it is waited for at most PATIENCE_MAX. */
 static bool bind_name_waits(struct request *r)
 {
     uint64_t now = clock_us();
