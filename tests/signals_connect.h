@@ -94,7 +94,7 @@ static void connect_uninterested(void)
         sleep_ms(slower(3 * SETTLE_MS));
         _exit(0); /* SIGCHLD */
     }
-    set_send_timeout(hole.fd, 800);
+    set_send_timeout(hole.fd, slower(800));
     out_result(hole_connect(&hole));
     out(" handled=%d", (int)handled);
     MUST(sigprocmask(SIG_UNBLOCK, &blocked, NULL));
@@ -372,7 +372,7 @@ static void end_meanwhile(void (*rest)(void))
     MUST(waitpid(pid, &status, 0));
     out(" status=%x", (unsigned)status);
     hole_open(&hole); /* and nobody is left over whose connection would come */
-    out(" came=%d", wait_for(hole.listener, POLLIN, (int)slower(300)));
+    out(" came=%d", wait_for(hole.listener, POLLIN, (int)slower(slower(300))));
 }
 
 static void rest_exit(void)

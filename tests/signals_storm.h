@@ -58,7 +58,7 @@ static void storm(int flags, bool leader_blocks, bool leader_waits)
         MUST(sigprocmask(SIG_BLOCK, &usr1, NULL));
     pid_t sender = (pid_t)MUST(fork());
     if (sender == 0) {
-        for (long i = 0; i < SIGNALS / slower(1); i++) {
+        for (long i = 0; i < SIGNALS / slower(slower(1)); i++) {
             kill(pid, SIGUSR1);
             usleep((useconds_t)slower(SIGNAL_PAUSE_US));
         }
