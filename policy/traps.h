@@ -240,6 +240,9 @@ static const struct trap {
     TRAP(NR_pidfd_send_signal, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {0}),
     TRAP(NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, F_SETOWN)),
     TRAP(NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, F_SETOWN_EX)),
+    /* A terminal that nobody owns gives its signals to its foreground group, of which we are one. */
+    TRAP(NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, F_SETFL), HAS_BIT(2, O_ASYNC)),
+    TRAP(NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, 0x5452 /* FIOASYNC */)),
     TRAP(NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, 0x8901 /* FIOSETOWN */)),
     TRAP(NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, 0x8902 /* SIOCSPGRP */)),
 

@@ -28,6 +28,7 @@ enum {
 static const char usage_text[] =
     "usage: pty STEP... -- CMD...        run CMD on a new terminal, its controlling one, and take the steps\n"
     "       pty talk                     print each line of stdin, and each INT, QUIT, HUP, WINCH and CONT that comes\n"
+    "       pty async                    have the kernel tell of input by a signal, and wait for some\n"
     "       pty storm COUNT SECONDS      COUNT processes that fork into sessions of their own again and again; those\n"
     "                                    that are left after so long print \"late\"\n"
     "STEP   expect TEXT   wait until TEXT comes, after what was expected before\n"
@@ -236,6 +237,20 @@ static int talk(void)
     }
 }
 
+/* Ask for a signal when there is something to read: the kernel sends it to the terminal's foreground group. */
+static int async(void)
+{
+    int own = open("/dev/tty", O_RDWR), on = 1;
+    char byte;
+
+    signal(SIGIO, SIG_IGN);
+    fcntl(own, F_SETFL, O_RDWR | O_ASYNC);
+    ioctl(own, FIOASYNC, &on);
+    puts("ready");
+    fflush(stdout);
+    return read(own, &byte, 1) != 1;
+}
+
 /* Each of count processes forks and ends, in a session of its own, so that none is there for long. */
 static int storm(int count, int seconds)
 {
@@ -258,6 +273,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "talk") == 0)
         return talk();
+    if (argc == 2 && strcmp(argv[1], "async") == 0)
+        return async();
     if (argc == 4 && strcmp(argv[1], "storm") == 0)
         return storm(atoi(argv[2]), atoi(argv[3]));
     int mark = 1;

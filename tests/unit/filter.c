@@ -340,6 +340,35 @@ static void test_steering(enum machine machine)
     }
 }
 
+/* Where Landlock doesn't hold signals back, nobody is sent one by a descriptor. */
+static void test_unscoped(enum machine machine)
+{
+    static const int fcntl_numbers[MACHINES] = NUMBER(72, 25), ioctl_numbers[MACHINES] = NUMBER(16, 29);
+    static const struct {
+        const char *what;
+        const int *numbers;
+        uint64_t request, value;
+        char answer;
+    } rows[] = {
+        {"F_SETOWN", fcntl_numbers, 8, 1, 'p'},         {"F_SETOWN_EX", fcntl_numbers, 15, FAR, 'p'},
+        {"FIOSETOWN", ioctl_numbers, 0x8901, FAR, 'p'}, {"SIOCSPGRP", ioctl_numbers, 0x8902, FAR, 'p'},
+        {"O_ASYNC", fcntl_numbers, 4, 020002, 'p'},     {"O_NONBLOCK", fcntl_numbers, 4, 04002, 'a'},
+        {"FIOASYNC", ioctl_numbers, 0x5452, FAR, 'p'},  {"FIONBIO", ioctl_numbers, 0x5421, FAR, 'a'},
+    };
+    struct bpf_program program;
+
+    use_policy(KIND_TCP);
+    settings.unscoped = true;
+    EXPECT(traps_assemble(&program, machine, false) == 0);
+    settings.unscoped = false;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint64_t args[6] = {3, rows[i].request, rows[i].value};
+        struct seccomp_data data = call_on(machine, rows[i].numbers, args);
+
+        expect_answer(&program, &data, rows[i].answer, rows[i].what, KIND_TCP);
+    }
+}
+
 /* Every other ABI's calls end the process, whatever they are; a number that is none of ours but -1 does too. */
 static void test_foreign(enum kind kind, enum machine machine)
 {
@@ -386,6 +415,7 @@ int main(void)
         test_splits((enum machine)machine);
         test_opens((enum machine)machine);
         test_steering((enum machine)machine);
+        test_unscoped((enum machine)machine);
     }
     return unit_done();
 }
