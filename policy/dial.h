@@ -26,6 +26,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -126,6 +127,14 @@ static void proxy_watch_channel(bool waiting, int operation)
     watch(operation, here.proxy.channel, waiting ? EPOLLIN | EPOLLOUT : EPOLLIN, EVENT_PROXY);
 }
 
+/* Is something on its way to the proxy that it hasn't taken yet (unix(7), SIOCOUTQ)? */
+static bool proxy_is_behind(void)
+{
+    int bytes = 0;
+
+    return ioctl(here.proxy.channel, TIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
 /* The server is there (or comes later, by its name): establish the program's connection, and hand both over. */
 static int dial_complete(struct dial *dial)
 {
@@ -135,7 +144,7 @@ static int dial_complete(struct dial *dial)
             return dial->client; /* the program has let it go */
     }
     int result = dial_hand_over(dial);
-    if (result == -EAGAIN || result == -ETOOMANYREFS) {
+    if (result == -EAGAIN || (result == -ETOOMANYREFS && proxy_is_behind())) { /* else they are others' references */
         n_dials_waiting += dial->state != DIAL_HANDOVER;
         dial->state = DIAL_HANDOVER;
         proxy_watch_channel(true, EPOLL_CTL_MOD);
