@@ -4,8 +4,10 @@
 
 #include "native_address.h"
 
+#include <linux/sockios.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 
 static void set_int(int fd, int level, int option, int value)
 {
@@ -173,17 +175,34 @@ static void fixture_fill_queue(struct fixture *f)
     f->no_answer = true;
 }
 
-static void fixture_fill_buffer(struct fixture *f)
+/* Send until nothing more is taken; whether anything was. */
+static bool fixture_fill(const struct fixture *f)
 {
     char piece[PAGE] = {0};
+    bool any = false;
 
+    for (size_t n = sizeof piece; n > 0; n /= 8) /* the last page a stream holds may have room for a few bytes */
+        while (send(f->fd, piece, n, MSG_NOSIGNAL) > 0)
+            any = true;
+    return any;
+}
+
+/* Is something of a TCP stream sent and not acknowledged yet (tcp(7), SIOCOUTQ)? What it takes becomes free then. */
+static bool fixture_under_way(const struct fixture *f)
+{
+    int queued = 0, unsent = 0;
+
+    return f->kind->family != AF_UNIX && ioctl(f->fd, SIOCOUTQ, &queued) == 0 &&
+           ioctl(f->fd, SIOCOUTQNSD, &unsent) == 0 && queued != unsent;
+}
+
+static void fixture_fill_buffer(struct fixture *f)
+{
     set_nonblocking(f->fd);
     set_int(f->fd, SOL_SOCKET, SO_SNDBUF, PAGE);
-    do
-        for (size_t n = sizeof piece; n > 0; n /= 8) /* the last page a stream holds may have room for a few bytes */
-            while (send(f->fd, piece, n, MSG_NOSIGNAL) > 0)
-                continue;
-    while (wait_for(f->fd, POLLOUT, f->kind->family == AF_UNIX ? 0 : 5) != 0);
+    while (fixture_fill(f))
+        for (int ms = 0; ms < 500 && fixture_under_way(f); ms++)
+            usleep(1000);
     f->peer = -1;
 }
 
