@@ -2,7 +2,8 @@
 #ifndef CLOCK_H
 #define CLOCK_H
 
-#include <stdint.h>
+#include "base.h"
+
 #include <time.h>
 
 /* In microseconds. */
