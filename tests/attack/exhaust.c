@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-enum { PATIENCE = 5, EMULATED_PATIENCE = 15, STALLED = 120, LINGERS = 1000, SUPERVISOR_KIB = 64 * 1024, HOLDERS = 8,
+enum { PATIENCE = 5, EMULATED_PATIENCE = 15, STALLED = 30, LINGERS = 40, SUPERVISOR_KIB = 64 * 1024, HOLDERS = 8,
        HOLDER_THREADS = 200, CROWD = 3000, FEWER = 10, STACK = 32768, SECRET_CALL = 447 };
 
 /* So many, or fewer where the machine is emulated: it takes the seconds that the kernel itself takes for each. */
