@@ -1,7 +1,7 @@
 /* signals - calls that wait, and what happens to them meanwhile: signals, stops, forks, ends. One line a row, the same
  * inside and outside: signals.test compares them (signal(7), connect(2), send(2), socket(7)).
  *
- * usage: signals [PATTERN]    PATTERN (glob(7)): only the rows whose names match
+ * usage: signals [PATTERN [EXCEPT...]]    (glob(7)): only the rows whose names match, but for these
  *
  * A row is a process of its own. All of them start together and are told in order. What waits is mostly a connect to a
  * listener whose queue is full: no answer comes until somebody accepts, and then within a second or three. */
@@ -100,17 +100,26 @@ static void row_end(size_t i)
     printf("%s:%.*s\n", rows[i].name, (int)running[i].line->len, running[i].line->text);
 }
 
+/* Is this row one of those that are asked for? */
+static bool is_wanted(const struct row *row, char **patterns)
+{
+    if (patterns[0] == NULL)
+        return true;
+    for (char **except = patterns + 1; *except != NULL; except++)
+        if (fnmatch(*except, row->name, 0) == 0)
+            return false;
+    return fnmatch(patterns[0], row->name, 0) == 0;
+}
+
 int main(int argc, char **argv)
 {
-    const char *pattern = argc > 1 ? argv[1] : "*";
-
-    if (strcmp(pattern, "--exit-8") == 0)
+    if (argc > 1 && strcmp(argv[1], "--exit-8") == 0)
         return 8;
     for (size_t i = 0; i < COUNT(rows); i++)
-        if (!rows[i].heavy && fnmatch(pattern, rows[i].name, 0) == 0)
+        if (!rows[i].heavy && is_wanted(&rows[i], argv + 1))
             row_start(i);
     for (size_t i = 0; i < COUNT(rows); i++) {
-        if (rows[i].heavy && fnmatch(pattern, rows[i].name, 0) == 0)
+        if (rows[i].heavy && is_wanted(&rows[i], argv + 1))
             row_start(i);
         if (running[i].pid > 0)
             row_end(i);
