@@ -176,7 +176,7 @@ static int reply_name(const struct request *r, union address *name, socklen_t na
 /* getpeername of a connection that we don't hold: by what the kernel tells of its inode. */
 static struct outcome call_peer_of_stranger(const struct request *r)
 {
-    struct inetdiag_socket told;
+    struct inetdiag_socket told = {0};
     union address name;
     socklen_t len = sizeof name;
 

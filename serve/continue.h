@@ -44,7 +44,7 @@ static struct outcome call_on_stranger(const struct request *r)
 {
     bool alone = caller_is_alone(r); /* asked first: what is found then stays */
     int64_t inode = holder_inode(r->tid, (int)r->args[0]);
-    struct inetdiag_socket told;
+    struct inetdiag_socket told = {0};
     enum stranger found = stranger_find(inode, &told);
     bool listens = found == STRANGER_LISTENING, used = listens || found == STRANGER_CONNECTED;
     bool disconnects = r->call == CALL_CONNECT && r->address.any.sa_family == AF_UNSPEC;
