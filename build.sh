@@ -355,7 +355,7 @@ vm_test() {
     sh tests/vm/run.sh "$machine" "$@"
 }
 
-# Both machines at the same time, as there are two cores; what the second one says comes when the first has ended.
+# Both machines at the same time; what the second one says comes when the first has ended.
 vm_test_all() {
     mkdir -p build/vm
     sh build.sh vm-test aarch64 >build/vm/aarch64.log 2>&1 &

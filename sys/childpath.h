@@ -65,7 +65,7 @@ static int childpath_from_root(struct childpath *walk, pid_t tid, const char *di
 
     snprintf(link, sizeof link, "%s/%d/root", procfs, tid);
     walk->how.resolve |= RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    walk->start = sys_result(open(link, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    walk->start = sys_open(link, O_PATH | O_DIRECTORY);
     if (walk->start < 0)
         return walk->start;
     if (path[0] != '/') {
@@ -97,7 +97,7 @@ static int childpath_begin(struct childpath *walk, pid_t tid, pid_t leader, int 
         return childpath_from_root(walk, tid, link, path);
     if (!childpath_rename(walk, tid, leader, path))
         walk->how.resolve |= RESOLVE_NO_MAGICLINKS;
-    walk->start = sys_result(open(path[0] == '/' ? "/" : link, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    walk->start = sys_open(path[0] == '/' ? "/" : link, O_PATH | O_DIRECTORY);
     return walk->start < 0 ? walk->start : 0;
 }
 

@@ -85,13 +85,12 @@ static int closer_start(struct closer *closer)
     }
     if (ioctl(closer->pipe, FIONREAD, &left) == 0)
         closer->waiting = (unsigned)left / sizeof left;
-    /* As fork(2), but for the shared table; no exit signal: it is nobody's child to wait for by accident. */
-    long pid = syscall(__NR_clone, CLONE_FILES, 0, 0, 0, 0);
+    pid_t pid = sys_fork(CLONE_FILES);
     if (pid == 0)
         closer_run(closer->requests, closer->done, parent);
     if (pid < 0)
-        return -errno;
-    closer->pid = (pid_t)pid;
+        return pid;
+    closer->pid = pid;
     return 0;
 }
 

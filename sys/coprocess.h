@@ -25,8 +25,7 @@ static pid_t coprocess_fork(struct coprocess *coprocess)
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    pid_t pid = (pid_t)syscall(__NR_clone, 0, 0, 0, 0, 0); /* without a signal for its end */
-    int error = errno;
+    pid_t pid = sys_fork(0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent || dup2(ends[1], STDIN_FILENO) < 0 || dup2(ends[1], STDOUT_FILENO) < 0)
@@ -36,7 +35,7 @@ static pid_t coprocess_fork(struct coprocess *coprocess)
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);
-        return -error;
+        return pid;
     }
     *coprocess = (struct coprocess){ends[0], pid};
     return pid;

@@ -59,12 +59,12 @@ static int finder_start(pid_t other, uint64_t inode)
 
     if (finder.ends[1] == 0 && pipe2(finder.ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
-    long pid = syscall(__NR_clone, CLONE_FILES, 0, 0, 0, 0);
+    pid_t pid = sys_fork(CLONE_FILES);
     if (pid == 0)
         finder_run(finder.ends[1], self, other, inode);
     if (pid < 0)
-        return -errno;
-    finder.pid = (pid_t)pid;
+        return pid;
+    finder.pid = pid;
     finder.inode = inode;
     return 0;
 }

@@ -53,7 +53,7 @@ static int helper_start(struct helper *helper, void (*run)(void))
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    pid_t pid = (pid_t)syscall(__NR_clone, 0, 0, 0, 0, 0);
+    pid_t pid = sys_fork(0);
     if (pid == 0) {
         if (helper_begin(ends[1]) == 0)
             run();

@@ -276,6 +276,19 @@ static int sys_seccomp(unsigned operation, unsigned long flags, void *args)
     return sys_result(syscall(__NR_seccomp, operation, flags, args));
 }
 
+/* clone(2) as fork(2), but that the new process shares what these flags name, and ends with the signal in them; without
+ * one it is nobody's child to wait for by accident. Its pid, 0 in it, or -errno. */
+static pid_t sys_fork(unsigned long flags)
+{
+    return sys_result(syscall(__NR_clone, flags, 0, 0, 0, 0));
+}
+
+/* openat(2), close-on-exec: a descriptor or -errno. libc's open() makes a second call for that flag. */
+static int sys_open(const char *path, int flags)
+{
+    return sys_result(openat(AT_FDCWD, path, flags | O_CLOEXEC));
+}
+
 /* pidfd_open(2): a descriptor or -errno; -ESRCH when there is no such process. */
 static int sys_pidfd_open(pid_t pid, unsigned flags)
 {

@@ -40,7 +40,7 @@ static void lookups_serve(int channel, const struct resolvconf *config, struct s
     static struct lookup lookup;
 
     while (recv(channel, &lookup, sizeof lookup, 0) == sizeof lookup) {
-        pid_t pid = (pid_t)syscall(__NR_clone, SIGCHLD, 0, 0, 0, 0);
+        pid_t pid = sys_fork(SIGCHLD);
 
         if (pid > 0)
             continue;

@@ -56,7 +56,7 @@ static int mounts_leave(void)
 static int mounts_cover(int mount, const char *root, const char *path)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
-    int start CLOSE_FD = sys_result(open(root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    int start CLOSE_FD = sys_open(root ? root : "/", O_PATH | O_DIRECTORY);
     if (start < 0)
         return start;
     int target CLOSE_FD = sys_openat2(start, path, &how);

@@ -82,7 +82,7 @@ static ssize_t child_copy_by_proc(pid_t tid, const struct iovec *local, size_t l
     size_t piece = 0, used = 0, total = 0; /* of local: which, how far into it */
 
     snprintf(path, sizeof path, "%s/%d/mem", procfs, tid);
-    int fd CLOSE_FD = sys_result(open(path, (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC));
+    int fd CLOSE_FD = sys_open(path, writes ? O_WRONLY : O_RDONLY);
     if (fd < 0)
         return sys_result_for_other(fd);
     for (size_t i = 0; i < remotes; i++)

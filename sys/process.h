@@ -39,9 +39,11 @@ static uint64_t process_field(const char *text, const char *name, int base, unsi
 /* Read a small file of /proc whole, terminated. Bytes read or -errno. */
 static ssize_t process_read(const char *path, char *to, size_t room)
 {
-    int fd CLOSE_FD = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, to, room - 1);
+    int fd CLOSE_FD = sys_open(path, O_RDONLY);
 
+    if (fd < 0)
+        return fd;
+    ssize_t n = read(fd, to, room - 1);
     if (n < 0)
         return -errno;
     to[n] = 0;
@@ -319,7 +321,7 @@ static void process_signal_children(int sig)
     size_t len = 0;
 
     snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
-    int fd CLOSE_FD = open(path, O_RDONLY | O_CLOEXEC);
+    int fd CLOSE_FD = sys_open(path, O_RDONLY);
     for (ssize_t n = fd < 0 ? 0 : 1; n > 0 && len < sizeof text - 1; len += (size_t)n) {
         n = read(fd, text + len, sizeof text - 1 - len);
         n = n < 0 ? 0 : n;
