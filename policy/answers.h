@@ -8,6 +8,7 @@
 #include "change.h"
 #include "events.h"
 #include "hostsfile.h"
+#include "inside.h"
 #include "live.h"
 #include "options.h"
 #include "portremap.h"
@@ -160,7 +161,8 @@ static const char *list_asks(struct client *c, struct slice fields)
         growing_append(&c->out, slice_of("asks 0\n"));
         return NULL;
     }
-    if (!slice_is(field.name, "pid") || parse_uint(field.value, INT32_MAX, &pid) < 0 || !live_is_ours((pid_t)pid))
+    if (!slice_is(field.name, "pid") || parse_uint(field.value, INT32_MAX, &pid) < 0 ||
+        !is_inside((pid_t)pid, PROCESS_DEPTH_MAX))
         return "no process of that sandbox has this number";
     live_find_scopes_of((pid_t)pid);
     for (size_t i = in_force.n; i-- > 0;)

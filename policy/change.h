@@ -5,6 +5,7 @@
 #include "types.h"
 #include "rules.h"
 #include "call.h"
+#include "inside.h"
 #include "live.h"
 #include "setters.h"
 #include "../sys/addr.h"
@@ -12,7 +13,6 @@
 #include "../sys/clock.h"
 #include "../sys/lineage.h"
 #include "../sys/liveset.h"
-#include "../sys/process.h"
 
 #include <limits.h>
 
@@ -294,12 +294,6 @@ static bool live_scope_is_over(size_t scope)
     return over;
 }
 
-/* Is it a process of the sandbox? */
-static bool live_is_ours(pid_t pid)
-{
-    return pid > 0 && pid != here.closer.pid && process_descends(pid, getpid());
-}
-
 /* The scope of the change's process, which is made where it has none. -ESRCH: it is no process of the sandbox;
  * -ENOSPC: too many have one. */
 static int live_scope(void)
@@ -309,7 +303,7 @@ static int live_scope(void)
     if (change.pid == 0)
         return 0;
     struct lineage_id id = lineage_of_thread(&live.lineage, change.pid);
-    if (id.pid == 0 || !live_is_ours(id.pid))
+    if (id.pid == 0 || !is_inside(id.pid, PROCESS_DEPTH_MAX))
         return -ESRCH;
     for (int s = LIVE_SCOPES_MAX - 1; s > 0; s--) {
         if (lineage_same(live.scopes[s].process, id))

@@ -2,13 +2,12 @@
 #ifndef SERVE_PROCESS_H
 #define SERVE_PROCESS_H
 
-#include "../policy/ask.h"
 #include "../policy/call.h"
+#include "../policy/inside.h"
 #include "../policy/live.h"
 #include "../policy/tell.h"
 #include "../policy/traps.h"
 #include "../sys/base.h"
-#include "../sys/finder.h"
 #include "../sys/kernel.h"
 #include "../sys/lineage.h"
 #include "../sys/notify.h"
@@ -17,24 +16,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-/* Is this process one of the command's? Others of our descendants are our own: helpers, and what they start. One that
- * is further down than ANCESTORS_MAX counts as a stranger: each step takes a look at /proc. */
-static bool is_inside(pid_t pid)
-{
-    const pid_t own[] = {here.closer.pid, finder.pid, here.proxy.pid, here.lookups.pid, ask_helper.pid};
-    uint64_t started;
-
-    for (int depth = 0; pid > 1 && depth < ANCESTORS_MAX; depth++) {
-        for (size_t i = 0; i < ARRAY_LEN(own); i++)
-            if (pid == own[i])
-                return false;
-        pid = process_parent(pid, &started);
-        if (pid == getpid())
-            return true;
-    }
-    return false;
-}
 
 /* Calls on other processes: their limits never, how they are scheduled and signalled within the sandbox only. All that
  * counts is in registers: the kernel sees what we see. A process group may hold strangers. */
@@ -48,9 +29,9 @@ static struct outcome call_on_others(struct request *r)
 
     process_status_read(r->tid, &status);
     bool self = pid == r->tid || pid == status.leader || (by_kind && pid == 0);
-    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && is_inside(pid));
+    bool inside = self || (r->call != CALL_PRLIMIT && pid > 0 && is_inside(pid, ANCESTORS_MAX));
     pid_t led = pid == 0 ? getpgid(status.leader) : -pid; /* a group that a process of ours leads holds no stranger */
-    bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && is_inside(led);
+    bool group = r->call == CALL_SIGNAL && pid != -1 && pid <= 0 && led > 0 && is_inside(led, ANCESTORS_MAX);
     bool nobody = kind < one || kind > one + 2 || (r->call != CALL_SIGNAL && kind == one && pid < 0);
     if ((inside && kind == one) || group || nobody) /* nobody's the kernel refuses itself */
         return (struct outcome){CONTINUE, 0};
