@@ -43,11 +43,6 @@ enum {
 };
 
 #define KERNEL_MSG_CMSG_COMPAT 0x80000000U                         /* include/linux/socket.h */
-#if defined(__x86_64__)
-#define KERNEL_USER_END 0x7ffffffff000ULL /* TASK_SIZE_MAX with four levels of page tables */
-#else
-#define KERNEL_USER_END (1ULL << 48)
-#endif
 #define KERNEL_WAIT_KILLABLE_RECV (1UL << 5)                       /* seccomp(2), Linux 5.19 */
 #define KERNEL_NOTIF_SET_FLAGS SECCOMP_IOW(4, uint64_t)            /* seccomp_unotify(2), Linux 6.6 */
 #define KERNEL_NOTIF_SYNC_WAKE_UP 1UL                              /* its one flag */
