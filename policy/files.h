@@ -103,6 +103,8 @@ static int files_prepare(int abi)
         return -1;
     if (ruleset < 0)
         die("cannot make a Landlock ruleset: %s", strerror(-ruleset));
+    if (abi >= LANDLOCK_ABI_UDP) /* a send takes a port, and without a destination it is to get the kernel's answer */
+        landlock_permit_port(ruleset, 0, LANDLOCK_BIND_UDP);
     if (settings.closes_knobs)
         files_close_knobs();
     if (settings.closes_knobs || settings.restricts_files)

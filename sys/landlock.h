@@ -16,6 +16,7 @@ enum {
     LANDLOCK_ABI_UDP = 10,
     LANDLOCK_VERSION_FLAG = 1,
     LANDLOCK_PATH_BENEATH = 1, /* LANDLOCK_RULE_PATH_BENEATH */
+    LANDLOCK_NET_PORT = 2,     /* LANDLOCK_RULE_NET_PORT */
 };
 
 /* LANDLOCK_ACCESS_FS_*, LANDLOCK_ACCESS_NET_*, LANDLOCK_SCOPE_*. */
@@ -52,6 +53,10 @@ struct landlock_beneath {
     uint64_t access;
     int32_t parent;
 } __attribute__((packed));
+
+struct landlock_port {
+    uint64_t access, port;
+};
 
 /* The ABI this kernel offers: >= 1, or -errno (-ENOSYS, -EOPNOTSUPP: none). */
 static int landlock_abi(void)
@@ -94,6 +99,14 @@ static int landlock_permit(int ruleset, int fd, bool directory, uint64_t rights)
     if (beneath.access == 0)
         return 0;
     return sys_result(syscall(__NR_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &beneath, 0));
+}
+
+/* Permit `rights` on a port. 0 or -errno. */
+static int landlock_permit_port(int ruleset, uint16_t port, uint64_t rights)
+{
+    struct landlock_port rule = {rights, port};
+
+    return sys_result(syscall(__NR_landlock_add_rule, ruleset, LANDLOCK_NET_PORT, &rule, 0));
 }
 
 /* Put the calling thread, and what it starts, into a domain of this ruleset. PR_SET_NO_NEW_PRIVS comes first. 0 or

@@ -1,4 +1,4 @@
-/* The second wall: what a domain that handles all and permits nothing refuses, by what this kernel's ABI knows. */
+/* The second wall: what a domain that handles all and permits one port refuses, by what this kernel's ABI knows. */
 #include "unit.h"
 
 #include "../../sys/landlock.h"
@@ -27,6 +27,8 @@ static void try_calls(int abi, const struct sockaddr_un *outside)
     int tcp = loopback(SOCK_STREAM, &to), udp = loopback(SOCK_DGRAM, &to), local = socket(AF_UNIX, SOCK_STREAM, 0);
 
     EXPECT((error_of(connect(tcp, (struct sockaddr *)&to, sizeof to)) == EACCES) == (abi >= LANDLOCK_ABI_NET));
+    to.sin_port = htons(10);
+    EXPECT(error_of(connect(tcp, (struct sockaddr *)&to, sizeof to)) == ECONNREFUSED); /* it is permitted */
     EXPECT((error_of(bind(udp, (struct sockaddr *)&any, sizeof any)) == EACCES) == (abi >= LANDLOCK_ABI_UDP));
     EXPECT((error_of((int)sendto(udp, "x", 1, 0, (struct sockaddr *)&to, sizeof to)) == EACCES) ==
            (abi >= LANDLOCK_ABI_UDP));
@@ -48,6 +50,7 @@ int main(void)
     EXPECT(ruleset >= 0 || abi < LANDLOCK_ABI_REFER);
     if (ruleset < 0 || mkdtemp(directory) == NULL)
         return unit_done();
+    EXPECT(landlock_permit_port(ruleset, 10, LANDLOCK_CONNECT_TCP) == (abi >= LANDLOCK_ABI_NET ? 0 : -EINVAL));
     snprintf(outside.sun_path, sizeof outside.sun_path, "%s/s", directory);
     int server = socket(AF_UNIX, SOCK_STREAM, 0);
     EXPECT(bind(server, (struct sockaddr *)&outside, sizeof outside) == 0 && listen(server, 1) == 0);
