@@ -24,10 +24,13 @@ check() {
         return
     fi
     echo failed >>"$T.results"
-    printf 'FAILED: %s: %s\n  expected status %s, got %s\n' "$FILE" "$check_name" "$check_status" "$1"
-    [ "$check_got" = "$check_stdout" ] ||
-        printf '  expected stdout: %s\n  got stdout: %s\n' "$check_stdout" "$check_got"
-    sed 's/^/  stderr: /' "$T.stderr"
+    printf 'FAILED: %s: %s\n' "$FILE" "$check_name"
+    {
+        echo "expected status $check_status, got $1"
+        [ "$check_got" = "$check_stdout" ] ||
+            printf 'expected stdout: %s\ngot stdout: %s\n' "$check_stdout" "$check_got"
+        sed 's/^/stderr: /' "$T.stderr"
+    } | sed 's/^/  /'
 }
 
 both() {
