@@ -142,19 +142,21 @@ static enum children { CHILDREN_NONE, CHILDREN_LEFT, CHILDREN_MORE } serve_child
     return CHILDREN_MORE;
 }
 
-/* --timeout: SIGTERM, then SIGKILL. The milliseconds until the next step; -1: there is none. */
+/* --timeout: SIGTERM, then SIGKILL; behind the loop all that is left is ended, however it forks. The milliseconds until
+ * the next step; -1: there is none. */
 static int serve_time(uint64_t *deadline, bool *expired)
 {
     if (*deadline == 0)
         return -1;
     uint64_t now = clock_ms();
-    if (now >= *deadline) {
-        signal_command(*expired ? SIGKILL : SIGTERM);
-        signal_command(SIGCONT);
-        *deadline = *expired ? 0 : now + KILL_AFTER_SECONDS * 1000;
-        *expired = true;
-    }
-    return *deadline == 0 ? -1 : (int)(*deadline - now);
+    if (now < *deadline)
+        return (int)(*deadline - now);
+    signal_command(*expired ? SIGKILL : SIGTERM);
+    signal_command(SIGCONT);
+    settings.wait_all = settings.wait_all && !*expired;
+    *deadline = *expired ? 0 : now + KILL_AFTER_SECONDS * 1000;
+    *expired = true;
+    return 0;
 }
 
 static void serve_event(const struct epoll_event *event)
