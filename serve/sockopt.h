@@ -17,6 +17,7 @@
 #include "../sys/remap.h"
 
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* Join a multicast group on behalf: it is decided as a send to the group, whatever the port. */
@@ -101,6 +102,34 @@ static struct outcome call_linger(struct request *r)
     return outcome_reply(sys_result(setsockopt(r->pin, SOL_SOCKET, SO_LINGER, &value, (socklen_t)len)));
 }
 
+/* An option that is refused, unless it isn't one of that socket's, which the kernel says itself, or takes back what it
+ * once chose: no interface, no address, no foreign source are zeros, and as harmless as the option never set. */
+static struct outcome call_refused_option(struct request *r, const struct trap *trap)
+{
+    static const uint8_t nothing[sizeof(struct in6_pktinfo)];
+    uint8_t value[sizeof nothing];
+    int level = (int)r->args[1], option = (int)r->args[2];
+    int64_t len = (int32_t)r->args[4];
+    int result = parse_socket(r);
+    bool steers = trap != NULL && trap->when == WHEN_UNSTEERED && level != SOL_SOCKET; /* that takes privileges */
+    bool back = result == 0 && steers &&
+                (len < 0 || (len <= (int64_t)sizeof value && child_read(r->tid, r->args[3], value, (size_t)len) == 0 &&
+                             memcmp(value, nothing, (size_t)len) == 0));
+    int domain = result == 0 ? r->kind.domain : AF_UNSPEC;
+    bool unknown = level != SOL_SOCKET && (domain == AF_UNIX || domain == AF_NETLINK ||
+                                           (domain == AF_INET && level == SOL_IPV6));
+
+    if (result == -EBADF || result == -ENOTSOCK)
+        return outcome_reply(result);
+    if ((back || unknown) && !notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    if (back || unknown)
+        return outcome_reply(sys_result(setsockopt(r->pin, level, option, nothing, back ? (socklen_t)len : 0)));
+    if (trap != NULL)
+        tell_refused(r, trap->name, trap->when == WHEN_UNSTEERED ? "--allow-steering" : "");
+    return outcome_reply(-EPERM);
+}
+
 static struct outcome call_setsockopt(struct request *r)
 {
     const struct trap *trap = trap_of(r->number, r->args);
@@ -111,9 +140,7 @@ static struct outcome call_setsockopt(struct request *r)
         return call_reuse(r);
     if (trap != NULL && trap->name == NULL)
         return call_join(r);
-    if (trap != NULL)
-        tell_refused(r, trap->name, trap->when == WHEN_UNSTEERED ? "--allow-steering" : "");
-    return outcome_reply(-EPERM);
+    return call_refused_option(r, trap);
 }
 
 #endif

@@ -7,7 +7,9 @@
 #include "native_stream.h"
 #include "native_unix.h"
 
+#include <fcntl.h>
 #include <limits.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -84,6 +86,71 @@ static void processes_of_nobody(void)
     }
     out_result(RAW(SYS_setpriority, 7, 0, 1));
     out_result(RAW(SYS_ioprio_set, 7, 0, 2 << 13 | 7));
+}
+
+/* Options that are refused, on what has none such. */
+static void options_elsewhere(void)
+{
+    static const int options[][2] = {
+        {IPPROTO_IP, IP_OPTIONS},       {IPPROTO_IP, IP_MULTICAST_IF},         {IPPROTO_IP, IP_FREEBIND},
+        {IPPROTO_IPV6, IPV6_RTHDR},     {IPPROTO_IPV6, IPV6_MULTICAST_IF},     {IPPROTO_IPV6, IPV6_PKTINFO},
+        {SOL_SOCKET, SO_BINDTODEVICE},  {SOL_SOCKET, SO_MARK},                 {IPPROTO_TCP, TCP_REPAIR},
+    };
+    int one = 1, file = open("/dev/null", O_RDWR | O_CLOEXEC), unix_one = kind_open(&unix_stream);
+    int inet = kind_open(&tcp4), route = kind_open(&netlink);
+
+    MUST(file);
+    for (size_t i = 0; i < COUNT(options); i++) {
+        bool ours = options[i][0] == SOL_SOCKET || options[i][0] == IPPROTO_TCP;
+
+        out_result(RAW(SYS_setsockopt, -1, options[i][0], options[i][1], &one, sizeof one));
+        out_result(RAW(SYS_setsockopt, file, options[i][0], options[i][1], &one, sizeof one));
+        if (options[i][0] == IPPROTO_IPV6)
+            out_result(RAW(SYS_setsockopt, inet, options[i][0], options[i][1], &one, sizeof one));
+        if (ours)
+            continue;
+        out_result(RAW(SYS_setsockopt, unix_one, options[i][0], options[i][1], &one, sizeof one));
+        out_result(RAW(SYS_setsockopt, route, options[i][0], options[i][1], &one, sizeof one));
+    }
+}
+
+/* No interface, no address, no foreign source: what is so already. */
+static void options_back(const struct kind *kind)
+{
+    enum { UNICAST_IF4 = 50, UNICAST_IF6 = 76, FREEBIND6 = 78 };
+    static const int options[][2] = {
+        {IPPROTO_IP, IP_MULTICAST_IF},     {IPPROTO_IP, UNICAST_IF4},     {IPPROTO_IP, IP_FREEBIND},
+        {IPPROTO_IPV6, IPV6_MULTICAST_IF}, {IPPROTO_IPV6, UNICAST_IF6},   {IPPROTO_IPV6, FREEBIND6},
+        {IPPROTO_IPV6, IPV6_PKTINFO},
+    };
+    static const int lengths[] = {0, 1, 4, 8, 12, 20, -1};
+    static const char nothing[20];
+    int fd = kind_open(kind);
+
+    for (size_t i = 0; i < COUNT(options); i++)
+        for (size_t l = 0; l < COUNT(lengths); l++)
+            if (lengths[l] >= 0 || options[i][0] != IPPROTO_IPV6)
+                out_result(RAW(SYS_setsockopt, fd, options[i][0], options[i][1], nothing, lengths[l]));
+}
+
+static void options_back_tcp4(void)
+{
+    options_back(&tcp4);
+}
+
+static void options_back_tcp6(void)
+{
+    options_back(&tcp6);
+}
+
+static void options_back_udp4(void)
+{
+    options_back(&udp4);
+}
+
+static void options_back_udp6(void)
+{
+    options_back(&udp6);
 }
 
 /* The rows. `datagram`: left out where only TCP sockets exist. */
@@ -202,6 +269,11 @@ static const struct single_row {
     {"missing", "kinds-of-socket", kinds_of_socket, false},
     {"missing", "kinds-of-pair", kinds_of_pair, false},
     {"missing", "processes-of-nobody", processes_of_nobody, false},
+    {"options", "elsewhere", options_elsewhere, false},
+    {"options", "back-tcp4", options_back_tcp4, false},
+    {"options", "back-tcp6", options_back_tcp6, false},
+    {"options", "back-udp4", options_back_udp4, true},
+    {"options", "back-udp6", options_back_udp6, true},
     {"limits", "zerocopy-option", option_zerocopy, false},
     {"limits", "fastopen-flag", flag_fastopen, false},
 };
