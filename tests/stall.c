@@ -198,10 +198,10 @@ static void fifo(void)
         end(pid[i]);
 }
 
-/* Denials that nobody reads: each to another address, so that each is told. */
+/* Denials that nobody reads, N hundred: each to another address, so that each is told. */
 static void denials(void)
 {
-    for (unsigned i = 0; i < 2000; i++) {
+    for (unsigned i = 0; i < number * 100; i++) {
         struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {htonl(0x0a000000 + i)}};
         int s = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -251,10 +251,11 @@ static void short_of_descriptors(void)
     others_go_on();
 }
 
-/* A port that somebody outside has is bound again and again, and it is told where that is (--port-remap). */
+/* A port that somebody outside has is bound again and again, and it is told where that is (--port-remap). N
+ * hundred times. */
 static void moves(void)
 {
-    for (unsigned i = 0; i < 2000; i++) {
+    for (unsigned i = 0; i < number * 100; i++) {
         struct sockaddr_in at = port(TAKEN);
         int s = socket(AF_INET, SOCK_STREAM, 0);
 
