@@ -175,6 +175,7 @@ static void send_stopped(void)
         _exit(send_all(ends[0], map_bytes(n), n, 0) == (long)n ? 0 : 1);
     }
     MUST(close(ends[0]));
+    wait_for(ends[1], POLLIN, ROW_SECONDS * 1000); /* it has begun */
     sleep_ms(slower(SETTLE_MS));
     MUST(kill(pid, SIGSTOP));
     MUST(waitpid(pid, &status, WUNTRACED));
