@@ -132,10 +132,9 @@ static int made_make_room(struct request *r)
 {
     if (made_sockets.n == 0 || (r->tried_at != 0 && r->tried_at <= made_sockets.swept_at))
         return 0;
-    if (pintable_sweep(&made_sockets, &here.closer))
-        return 1;
     r->tried_at = r->tried_at != 0 ? r->tried_at : clock_us();
-    return -EAGAIN;
+    bool swept = pintable_sweep(&made_sockets, &here.closer) && r->tried_at <= made_sockets.swept_at;
+    return swept ? 1 : -EAGAIN;
 }
 
 /* Watch a descriptor (epoll_ctl(2)): its events come with this tag. 0 or -errno. */

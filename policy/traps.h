@@ -7,6 +7,7 @@
 #include "../sys/base.h"
 #include "../sys/bpf.h"
 #include "../sys/kernel.h"
+#include "../sys/limits.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -208,6 +209,9 @@ static const struct trap {
 
     /* Without CAP_SYS_PTRACE we couldn't look into it any more: the call does nothing, and returns 0. */
     TRAP(NR_prctl, CALL_NONE, WHEN_UNPRIVILEGED, FAILS(0), IS(0, PR_SET_DUMPABLE), IS(1, 0)),
+
+    /* The kernel tells a process's groups with all else that it tells of it: tens of thousands take milliseconds. */
+    TRAP(NR_setgroups, CALL_NONE, ALWAYS, FAILS(EINVAL), HAS_BIT(0, ~(uint32_t)(CREDS_GROUPS_MAX - 1))),
 
     /* What reaches into other processes, or lets others act. */
     REFUSED(NR_ptrace, GROUP_TRACE),

@@ -219,13 +219,14 @@ static int serve(void)
     while (status < 0 || (settings.wait_all && children != CHILDREN_NONE)) {
         struct epoll_event events[EVENTS_AT_ONCE];
         int wait = serve_time(&deadline, &expired);
+        bool sweeps = made_sockets.n + remap.n_kept > 0 || finder.beside != 0;
 
         if (children == CHILDREN_MORE || n_yielding > 0)
             wait = 0;
         else if (n_pending > 0 && (wait < 0 || wait > TICK_MS))
             wait = TICK_MS;
-        else if (made_sockets.n + remap.n_kept > 0 && (wait < 0 || wait > SWEEP_MS))
-            wait = SWEEP_MS;
+        else if (sweeps && (wait < 0 || wait > SWEEP_MS))
+            wait = finder.beside != 0 ? TICK_MS : SWEEP_MS;
         if (settings.name != NULL)
             wait = serve_control(wait);
         int n = epoll_wait(here.epoll, events, EVENTS_AT_ONCE, wait);
@@ -242,10 +243,10 @@ static int serve(void)
         if (children == CHILDREN_NONE && status < 0)
             status = EXIT_OURS; /* can't happen: the command is our child */
         ask_send();
-        if (made_sockets.n + remap.n_kept > 0 && clock_ms() >= next_sweep) {
+        if (sweeps && clock_ms() >= next_sweep) {
             pintable_sweep(&made_sockets, &here.closer);
             remap_sweep(&remap);
-            next_sweep = clock_ms() + SWEEP_MS;
+            next_sweep = clock_ms() + (finder.beside != 0 ? TICK_MS : SWEEP_MS);
         }
         if (n_pending > 0 && clock_ms() >= next_tick) {
             pending_tick_some();

@@ -17,6 +17,7 @@ enum { FINDER_ANSWERS = 64 };
 /* One is looked for at a time. Everything zero: nobody is. */
 static struct finder {
     pid_t pid;                             /* the helper's; 0: there is none */
+    pid_t beside;                          /* of another one that shares our descriptors (pintable.h); 0: none */
     int ends[2];                           /* of a pipe, owned; 0: there is none yet */
     uint64_t inode;                        /* that is looked for */
     struct holder answers[FINDER_ANSWERS]; /* by inode, until they are asked for */
@@ -70,14 +71,14 @@ static int finder_start(pid_t other, uint64_t inode)
 }
 
 /* Who has this socket open, of our descendants but `other`, which shares our descriptors? 0 with *pid and *fd; -ENOENT:
- * nobody has it, or there is no /proc; -EAGAIN: it takes long to find out, so it is to be asked again. Where there can
- * be no helper it takes as long as it takes. */
+ * nobody has it, or there is no /proc; -EAGAIN: it takes long to find out, or somebody else looks, so it is to be asked
+ * again. Where there can be no helper it takes as long as it takes. */
 static int finder_ask(uint64_t inode, pid_t other, pid_t *pid, int *fd)
 {
     struct holder *answer = &finder.answers[inode % FINDER_ANSWERS];
 
     finder_take(0);
-    if (answer->inode != inode && finder.pid == 0) {
+    if (answer->inode != inode && finder.pid == 0 && finder.beside == 0) {
         if (finder_start(other, inode) < 0) {
             *answer = (struct holder){inode, 0, -1};
             holder_each(getpid(), other, holder_is, answer);

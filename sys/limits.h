@@ -15,12 +15,12 @@ enum {
     MESSAGE_PIECE_MAX = 256 * 1024,   /* bytes of a stream's payload, held at one time */
     ASKS_MAX = 16,                    /* questions about one call, which may lead elsewhere each time */
     ROUNDS_MAX = 4,                   /* batches of one send, before others have their turn */
-    CREDS_GROUPS_MAX = 512,           /* of a caller whose rights are taken */
+    CREDS_GROUPS_MAX = 512,           /* of a caller whose rights are taken; a power of two */
     ANCESTORS_MAX = 64,               /* of a process that another acts on */
 
     /* One turn of the loop. */
     EVENTS_AT_ONCE = 16,
-    CHILDREN_AT_ONCE = 4096,          /* exits and stops */
+    CHILDREN_AT_ONCE = 64,            /* exits and stops: each takes 20 us */
     TICK_MS = 20,                     /* between looks at waiting calls */
     TICK_ENTRIES = 64,                /* waiting calls that one tick looks at */
     TICK_BUDGET_MS = 2,               /* of one tick, before calls have their turn */
@@ -39,6 +39,7 @@ enum {
     REMAP_KEPT_MAX = 64,              /* sockets that something is on its way to */
     CLOSER_WAITING_MAX = 64,          /* sockets whose close may wait */
     CLOSER_PATIENCE_MS = 50,          /* for one of them, a quarter of our time */
+    PINTABLE_PATIENCE_US = 2000,      /* for closing those that nobody has open */
     FINDER_PATIENCE_MS = 5,           /* for who looks for a socket, before others have their turn */
     CLIENTS_MAX = 32,                 /* connections of those who control us */
 

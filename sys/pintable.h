@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "closer.h"
+#include "finder.h"
 #include "holder.h"
 #include "kernel.h"
 #include "limits.h"
@@ -19,7 +20,8 @@ struct pintable {
         bool seen;
     } entries[PINTABLE_MAX];
     size_t n;
-    uint64_t swept_at, free_at; /* when it was swept last, and when it may be again */
+    int told[2]; /* of a pipe, owned, by which a helper tells what nobody has open; 0: there is none yet */
+    uint64_t begun_at, swept_at, free_at; /* when a sweep was begun, the last whole one was, and the next may be */
     uint64_t begun[PINTABLE_BEGUN_MAX]; /* inodes of connections whose connect(2) hasn't said yet that they are there */
     size_t begun_turn;
 };
@@ -111,23 +113,86 @@ static bool pintable_mark(pid_t pid, int fd, uint64_t inode, void *table)
     return false;
 }
 
-/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; the closer shares
- * our descriptors. What is on its way from one process to another is let go, too. Was it done? It may take a quarter of
- * our time. */
-static bool pintable_sweep(struct pintable *table, struct closer *closer)
+/* Which of the sockets have our descendants open? The helper's life: it tells of the others, and 0 at the end. It shares
+ * our descriptors, as `other` does. */
+static void pintable_look(struct pintable *table, pid_t self, pid_t other)
 {
-    uint64_t start = clock_us();
+    static const uint64_t end = 0;
 
-    if (table->n == 0 || start < table->free_at)
-        return false;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != self || holder_each(self, other, pintable_mark, table) < 0)
+        _exit(1);
+    for (size_t i = 0; i < table->n; i++)
+        if (!table->entries[i].seen && write(table->told[1], &table->entries[i].inode, sizeof end) != sizeof end)
+            _exit(1);
+    _exit(write(table->told[1], &end, sizeof end) != sizeof end);
+}
+
+/* Begin to look: by a helper, or where there can be none by ourselves, for as long as it takes. */
+static void pintable_begin_sweep(struct pintable *table, struct closer *closer)
+{
+    pid_t self = getpid();
+
     for (size_t i = 0; i < table->n; i++)
         table->entries[i].seen = false;
-    bool looked = holder_each(getpid(), closer->pid, pintable_mark, table) == 0;
+    table->begun_at = clock_us();
+    if (table->told[1] == 0 && pipe2(table->told, O_CLOEXEC) == 0)
+        fcntl(table->told[0], F_SETFL, O_NONBLOCK);
+    pid_t pid = table->told[1] == 0 ? -EMFILE : sys_fork(CLONE_FILES);
+    if (pid == 0)
+        pintable_look(table, self, closer->pid);
+    if (pid > 0) {
+        finder.beside = pid;
+        return;
+    }
+    bool looked = holder_each(self, closer->pid, pintable_mark, table) == 0;
     for (size_t i = table->n; looked && i-- > 0;)
         if (!table->entries[i].seen)
             pintable_remove(table, closer, &table->entries[i]);
-    table->swept_at = start;
-    table->free_at = clock_rest(start);
+}
+
+/* Let go of what the helper tells of, for a while. Has it told all? */
+static bool pintable_take_told(struct pintable *table, struct closer *closer)
+{
+    uint64_t start = clock_us(), inode = 1;
+    pid_t helper = finder.beside;
+
+    while (inode != 0 && clock_us() - start < PINTABLE_PATIENCE_US) {
+        if (read(table->told[0], &inode, sizeof inode) != sizeof inode) {
+            if (waitpid(helper, NULL, __WALL | WNOHANG) != helper)
+                return false;
+            finder.beside = 0; /* it was killed, or there is no /proc */
+            return true;
+        }
+        struct pintable_entry *entry = pintable_find(table, inode);
+        if (inode != 0 && entry != NULL)
+            pintable_remove(table, closer, entry);
+    }
+    if (inode != 0)
+        return false;
+    waitpid(helper, NULL, __WALL);
+    finder.beside = 0;
+    return true;
+}
+
+/* Let go of the sockets that no descendant of ours has open any more, so that no port stays taken; the closer shares
+ * our descriptors. What is on its way from one process to another is let go, too. Was it done? A helper looks for them,
+ * a quarter of the time at most: who is told no asks again. */
+static bool pintable_sweep(struct pintable *table, struct closer *closer)
+{
+    finder_take(0);
+    if (finder.beside == 0) {
+        if (table->n == 0 || finder.pid != 0 || clock_us() < table->free_at)
+            return false;
+        pintable_begin_sweep(table, closer);
+        struct pollfd told = {.fd = table->told[0], .events = POLLIN};
+        if (finder.beside != 0)
+            poll(&told, 1, FINDER_PATIENCE_MS);
+    }
+    if (finder.beside != 0 && !pintable_take_told(table, closer))
+        return false;
+    table->swept_at = table->begun_at;
+    table->free_at = clock_rest(table->begun_at);
     return true;
 }
 

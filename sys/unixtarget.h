@@ -23,8 +23,9 @@ struct unix_holder {
     int fd;
 };
 
-/* The sockets that processes of ours bound, and when the kernel may be asked for others' again: that takes long where
- * there are many, so it has a quarter of our time. All zero at first, then pins and closer are set. */
+/* The sockets that processes of ours bound, and when an address may be followed again: a path may lead through many
+ * links, and the kernel takes long to tell of others' sockets where there are many, so it has a quarter of our time.
+ * All zero at first, then pins and closer are set. */
 struct unix_own {
     struct cookieset sockets;
     uint64_t free_at; /* of clock_us; 0: now */
@@ -138,16 +139,13 @@ static void unix_target_let_go(struct unix_target *target, struct unix_own *own)
 static int unix_target_ask(struct unix_target *target, struct unix_own *own, const struct unixdiag_key *key, int type)
 {
     struct unix_search search = {.own = own, .type = type, .target = target};
-    uint64_t start = clock_us();
     int result = unixdiag_each(key, unix_search_found, &search);
 
     if (result < 0 || search.stranger)
         target->holder = HELD_OUTSIDE;
     else
         target->holder = search.seen ? HELD_INSIDE : HELD_BY_NOBODY;
-    result = target->holder == HELD_INSIDE && key->len > 0 ? unix_target_hold(target, own, &search) : 0;
-    own->free_at = clock_rest(start);
-    return result;
+    return target->holder == HELD_INSIDE && key->len > 0 ? unix_target_hold(target, own, &search) : 0;
 }
 
 /* Who bound what has this inode? Overlays and the like tell another device than the mount's. */
@@ -203,15 +201,30 @@ static int unix_target_find_path(struct unix_target *target, struct unix_own *ow
     return 0;
 }
 
+/* Find who has an abstract name, of `len` bytes with the NUL in front. 0; -EAGAIN: not now. */
+static int unix_target_find_name(struct unix_target *target, struct unix_own *own, int type, const char *name,
+                                 size_t len)
+{
+    struct unixdiag_key key = {.len = len};
+
+    memcpy(key.name, name, len);
+    target->name[0] = '@';
+    memcpy(target->name + 1, name + 1, len - 1);
+    target->name[len] = 0;
+    target->name_len = len;
+    return unix_target_ask(target, own, &key, type);
+}
+
 /* Find where thread tid's address for a socket of `type` leads. What *target had is given up; its file and held are -1
  * at first. The address becomes one that leads there from where we are. 0 or -errno; -EAGAIN: not now. */
 static int unix_target_find(struct unix_target *target, struct unix_own *own, pid_t tid, int type,
                             union address *address, socklen_t *len)
 {
     size_t room = *len - offsetof(struct sockaddr_un, sun_path);
-    struct unixdiag_key key = {.len = room};
+    char path[sizeof address->local.sun_path + 1];
+    uint64_t start = clock_us();
 
-    if (own->free_at != 0 && clock_us() < own->free_at)
+    if (start < own->free_at)
         return -EAGAIN;
     unix_target_let_go(target, own);
     if (target->file >= 0)
@@ -221,19 +234,13 @@ static int unix_target_find(struct unix_target *target, struct unix_own *own, pi
     target->bound[0] = target->leads[0] = 0;
     if (creds_read(tid, &target->caller) < 0)
         return -EACCES;
-    if (address->local.sun_path[0] == 0) {
-        memcpy(key.name, address->local.sun_path, room);
-        target->name[0] = '@';
-        memcpy(target->name + 1, address->local.sun_path + 1, room - 1);
-        target->name[room] = 0;
-        target->name_len = room;
-        return unix_target_ask(target, own, &key, type);
-    }
-    char path[sizeof address->local.sun_path + 1];
     memcpy(path, address->local.sun_path, room);
     path[room] = 0;
-    int result = unix_target_find_path(target, own, tid, path);
-    if (result < 0)
+    bool named = path[0] == 0;
+    int result = named ? unix_target_find_name(target, own, type, path, room)
+                       : unix_target_find_path(target, own, tid, path);
+    own->free_at = clock_rest(start);
+    if (result < 0 || named)
         return result;
     memset(&address->local.sun_path, 0, sizeof address->local.sun_path);
     int n = snprintf(address->local.sun_path, sizeof address->local.sun_path, "/proc/self/fd/%d", target->file);
