@@ -174,13 +174,17 @@ static int reply_name(const struct request *r, union address *name, socklen_t na
 }
 
 /* getpeername of a connection that we don't hold: by what the kernel tells of its inode. */
-static struct outcome call_peer_of_stranger(const struct request *r)
+static struct outcome call_peer_of_stranger(struct request *r)
 {
     struct inetdiag_socket told = {0};
     union address name;
     socklen_t len = sizeof name;
 
-    if (stranger_find(holder_inode(r->tid, (int)r->args[0]), &told) != STRANGER_CONNECTED)
+    enum stranger found = stranger_find(holder_inode(r->tid, (int)r->args[0]), &told);
+    r->later = found == STRANGER_LATER;
+    if (r->later)
+        return (struct outcome){PEND, 0};
+    if (found != STRANGER_CONNECTED)
         return (struct outcome){CONTINUE, 0};
     ip_addr_to_sockaddr(told.peer, told.peer_port, told.family, &name.storage);
     if (!name_original(told.cookie, told.family, &name, &len))

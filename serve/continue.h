@@ -40,7 +40,7 @@ static bool call_continues(const struct request *r)
 
 /* A call on a socket that isn't in our table. It is refused, but for what the kernel would answer anyway, and for what
  * the kernel can carry out: what reaches the socket's peer and no other, where nothing can change beneath it. */
-static struct outcome call_on_stranger(const struct request *r)
+static struct outcome call_on_stranger(struct request *r)
 {
     bool alone = caller_is_alone(r); /* asked first: what is found then stays */
     int64_t inode = holder_inode(r->tid, (int)r->args[0]);
@@ -53,6 +53,9 @@ static struct outcome call_on_stranger(const struct request *r)
         return (struct outcome){VANISHED, 0};
     if (r->call == CALL_SENDTO && r->args[4] == 0) /* no address, and that in a register */
         return (struct outcome){CONTINUE, 0};
+    r->later = found == STRANGER_LATER;
+    if (r->later)
+        return (struct outcome){PEND, 0};
     if (found != STRANGER_UNKNOWN && alone && (is_send(r->call) || (listens && r->call == CALL_LISTEN)))
         return (struct outcome){CONTINUE, 0};
     if (used && r->call == CALL_CONNECT && r->address_len < sizeof r->address.any.sa_family)

@@ -57,6 +57,8 @@ static struct outcome call_run(struct request *r)
 {
     if (live.order > 0)
         live_find_scopes_of(r->tid);
+    if (r->pin == -EACCES) /* it waited to learn what its socket is, and hasn't begun */
+        r->was_pending = false;
     struct outcome outcome = call_dispatch(r);
     if (settings.no_getfd && r->pin == -EACCES && outcome.what == REPLY && outcome.value == -EACCES)
         outcome = call_on_stranger(r);
