@@ -16,6 +16,7 @@
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/childpath.h"
+#include "../sys/clock.h"
 #include "../sys/dns.h"
 #include "../sys/kernel.h"
 #include "../sys/limits.h"
@@ -26,6 +27,7 @@
 #include "../sys/unixtarget.h"
 
 #include <limits.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -225,12 +227,34 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
     return taken;
 }
 
+/* The kernel carries a netlink request out within the send (netlink(7)): one that is large, or many in one, would hold
+ * others up. 0 or -EMSGSIZE. */
+static int check_request(void)
+{
+    struct nlmsghdr first = {.nlmsg_len = 0};
+
+    if (batch.parts[0][0].iov_len >= sizeof first)
+        memcpy(&first, batch.parts[0][0].iov_base, sizeof first);
+    return batch.lengths[0] > NETLINK_REQUEST_MAX ||
+           (first.nlmsg_len >= sizeof first && NLMSG_ALIGN((size_t)first.nlmsg_len) < batch.lengths[0]) ? -EMSGSIZE : 0;
+}
+
 /* One batch: parse, decide, execute. PEND: there is more to do; *waits: once the socket is ready. */
 static struct outcome send_batch(struct request *r, bool *waits)
 {
+    static uint64_t netlink_free_at; /* requests have a quarter of our time */
     struct message_source source = send_source(r);
-    int64_t n = message_read(&batch, &source, r->kind.domain == AF_UNIX);
+    bool netlink = r->kind.domain == AF_NETLINK;
+    uint64_t start = netlink ? clock_us() : 0;
 
+    r->later = netlink && start < netlink_free_at;
+    *waits = r->later;
+    if (*waits)
+        return (struct outcome){PEND, 0};
+    int64_t n = message_read(&batch, &source, !source.ip);
+
+    if (n > 0 && netlink && check_request() < 0)
+        n = -EMSGSIZE;
     if (n <= 0)
         return send_end(r, n);
     n = decide_batch(r);
@@ -246,6 +270,8 @@ static struct outcome send_batch(struct request *r, bool *waits)
         n = telling < (size_t)n ? (int64_t)telling + 1 : n;
     }
     int64_t taken = execute_batch(r, &source, (size_t)n);
+    if (netlink)
+        netlink_free_at = clock_rest(start);
     *waits = taken == -EAGAIN && send_may_wait(r);
     if (*waits)
         return (struct outcome){PEND, 0};

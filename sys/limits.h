@@ -13,6 +13,7 @@ enum {
     MESSAGE_EAGER_MAX = 65535,        /* bytes of a payload that is read together with its address */
     MESSAGE_PAYLOAD_MAX = 512 * 1024, /* bytes of a unix datagram; the default buffers take less */
     MESSAGE_PIECE_MAX = 256 * 1024,   /* bytes of a stream's payload, held at one time */
+    NETLINK_REQUEST_MAX = 4096,       /* bytes of what a process with threads sends by netlink */
     ASKS_MAX = 16,                    /* questions about one call, which may lead elsewhere each time */
     ROUNDS_MAX = 4,                   /* batches of one send, before others have their turn */
     CREDS_GROUPS_MAX = 512,           /* of a caller whose rights are taken; a power of two */
