@@ -113,8 +113,8 @@ static bool pintable_mark(pid_t pid, int fd, uint64_t inode, void *table)
     return false;
 }
 
-/* Which of the sockets have our descendants open? The helper's life: it tells of the others, and 0 at the end. It shares
- * our descriptors, as `other` does. */
+/* Which of the sockets do our descendants have open? The helper's life: it tells of the others, and 0 at the end. It
+ * shares our descriptors, as `other` does. */
 static void pintable_look(struct pintable *table, pid_t self, pid_t other)
 {
     static const uint64_t end = 0;
