@@ -313,6 +313,7 @@ static int run_command(char **argv)
     c.hosts_mount = hosts_prepare();
     main_prepare_environment();
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
+    settings.landlocked = features.landlock >= LANDLOCK_ABI_NET;
     settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
     http_prepare();
     lookups_prepare();

@@ -37,12 +37,13 @@ enum __attribute__((packed)) call {
     CALL_GETPEERNAME,
     CALL_REAPER,
     CALL_WRITE,
+    CALL_RULESET,
 };
 
 static const char *const call_names[] = {
     "",           "connect", "bind",    "listen",   "sendto", "sendmsg", "sendmmsg", "socket",
     "setsockopt", "open",    "prlimit", "schedule", "signal", "getsockname", "getpeername", "prctl",
-    "write",
+    "write",      "landlock_create_ruleset",
 };
 
 /* When a row is part of the filter. */
@@ -61,6 +62,7 @@ enum __attribute__((packed)) when {
     WHEN_UNPRIVILEGED,  /* we have no CAP_SYS_PTRACE */
     WHEN_LEADERS_TABLE, /* only the descriptors of a process's first thread can be pinned (no PIDFD_THREAD) */
     WHEN_NAMED,         /* processes may get policies of their own */
+    WHEN_LANDLOCKED,    /* Landlock has rules for what we do on behalf */
 };
 
 #define FAILS(e) (SECCOMP_RET_ERRNO | (e))
@@ -207,6 +209,9 @@ static const struct trap {
     TRAP(NR_clone, CALL_NONE, WHEN_NAMED, FAILS(EPERM), {BPF_EQUAL, 0, CLONE_PARENT | CLONE_THREAD, CLONE_PARENT}),
     TRAP(NR_prctl, CALL_REAPER, WHEN_NAMED, ASKED, IS(0, PR_SET_CHILD_SUBREAPER), IS_GIVEN(1)),
 
+    /* A Landlock domain of the command's own doesn't hold what we do on behalf. */
+    TRAP(NR_landlock_create_ruleset, CALL_RULESET, WHEN_LANDLOCKED, ASKED, {0}),
+
     /* Without CAP_SYS_PTRACE we couldn't look into it any more: the call does nothing, and returns 0. */
     TRAP(NR_prctl, CALL_NONE, WHEN_UNPRIVILEGED, FAILS(0), IS(0, PR_SET_DUMPABLE), IS(1, 0)),
 
@@ -351,6 +356,8 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return settings.port_remap;
     case WHEN_UNSCOPED:
         return settings.unscoped;
+    case WHEN_LANDLOCKED:
+        return settings.landlocked;
     case WHEN_UNPRIVILEGED:
         return settings.unprivileged;
     case WHEN_LEADERS_TABLE:

@@ -46,6 +46,8 @@ static struct outcome call_dispatch(struct request *r)
         return call_on_others(r);
     case CALL_REAPER:
         return call_reaper(r);
+    case CALL_RULESET:
+        return call_ruleset(r);
     case CALL_NONE:
         break;
     }

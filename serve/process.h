@@ -1,4 +1,5 @@
-/* process.h - calls on other processes: limits, scheduling, signals; and becoming a subreaper (prctl(2)) */
+/* process.h - calls on other processes: limits, scheduling, signals; becoming a subreaper (prctl(2)); and Landlock
+ * rulesets of the command's own (landlock_create_ruleset(2)) */
 #ifndef SERVE_PROCESS_H
 #define SERVE_PROCESS_H
 
@@ -9,6 +10,7 @@
 #include "../policy/traps.h"
 #include "../sys/base.h"
 #include "../sys/kernel.h"
+#include "../sys/landlock.h"
 #include "../sys/lineage.h"
 #include "../sys/notify.h"
 #include "../sys/process.h"
@@ -49,6 +51,33 @@ static struct outcome call_reaper(const struct request *r)
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
     lineage_add_reaper(&live.lineage, process);
+    return (struct outcome){CONTINUE, 0};
+}
+
+/* A ruleset for a domain of the command's own. It would hold no connect, bind or send that we make, so that there is
+ * none for these: it learns that from the version, of the last ABI without them, and is refused as by a kernel of that
+ * time, sooner than to rely on what isn't so. A thread that changes the attributes meanwhile betrays only itself. */
+static struct outcome call_ruleset(const struct request *r)
+{
+    uint64_t handled[16] = {0}; /* accesses to files, to the network; scopes; what later ABIs have */
+    uint64_t size = r->args[1];
+    bool beyond = size > sizeof handled;
+
+    if ((uint32_t)r->args[2] == LANDLOCK_VERSION_FLAG && r->args[0] == 0 && size == 0)
+        return outcome_reply(LANDLOCK_ABI_TRUNCATE);
+    if ((uint32_t)r->args[2] != 0 || size < sizeof handled[0])
+        return (struct outcome){CONTINUE, 0};
+    if (child_read(r->tid, r->args[0], handled, beyond ? sizeof handled : size) < 0)
+        return outcome_reply(-EFAULT);
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    handled[2] &= ~(uint64_t)LANDLOCK_SCOPE_SIGNAL; /* that holds */
+    for (size_t i = 1; i < ARRAY_LEN(handled); i++)
+        beyond = beyond || handled[i] != 0;
+    if (beyond)
+        return outcome_reply(-E2BIG);
+    if (handled[0] >= LANDLOCK_RESOLVE_UNIX)
+        return outcome_reply(-EINVAL);
     return (struct outcome){CONTINUE, 0};
 }
 

@@ -32,6 +32,7 @@ static size_t lost_arguments(enum call call)
     case CALL_GETSOCKNAME:
     case CALL_GETPEERNAME:
     case CALL_WRITE:
+    case CALL_RULESET:
         return 3;
     case CALL_SENDMMSG:
     case CALL_OPEN:

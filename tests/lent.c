@@ -45,6 +45,7 @@ static const char usage_text[] =
     "       lent split                       try to get a descriptor table of its own, by two calls\n"
     "       lent thread                      another thread connects to a listener of the first\n"
     "       lent memory                      open the parent's memory\n"
+    "       lent domain                      connect in a Landlock domain of its own without any TCP\n"
     "       lent leave FILE                  open FILE of the root directory outside a chroot, by another chroot\n"
     "KIND     stream or dgram; ADDRESS a path, or @NAME, where each further @ is a zero byte\n";
 
@@ -397,6 +398,28 @@ static int memory(char **words)
     return 0;
 }
 
+/* landlock(7), from ABI 4. */
+static int domain(char **words)
+{
+    uint64_t handled[2] = {0, 1 << 1}; /* LANDLOCK_ACCESS_NET_CONNECT_TCP */
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int connecting = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)words;
+    if (bind(listening, (struct sockaddr *)&address, len) < 0 || listen(listening, 8) < 0 ||
+        getsockname(listening, (struct sockaddr *)&address, &len) < 0)
+        broken("a listener");
+    int ruleset = (int)syscall(444, handled, sizeof handled, 0); /* landlock_create_ruleset, landlock_restrict_self */
+    if (ruleset < 0)
+        failed();
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(446, ruleset, 0) < 0)
+        broken("a domain");
+    puts(answer_of(connect(connecting, (struct sockaddr *)&address, len)));
+    return 0;
+}
+
 /* chroot(2): a process that holds a directory outside its root can walk up from it. */
 static int leave(char **words)
 {
@@ -426,7 +449,7 @@ static const struct command {
     {"listener", 1, false, listener},   {"undumpable", 1, false, undumpable}, {"nonblock", 1, false, nonblock},
     {"autobound", 1, false, autobound}, {"seqpacket", 1, false, seqpacket},   {"directory", 0, false, directory},
     {"split", 0, false, split},         {"thread", 0, false, thread},         {"memory", 0, false, memory},
-    {"leave", 1, false, leave},
+    {"leave", 1, false, leave},         {"domain", 0, false, domain},
 };
 
 int main(int argc, char **argv)

@@ -15,7 +15,7 @@
     X(kexec_file_load) X(kexec_load) X(keyctl) X(kill) X(listen) X(lseek) X(madvise) X(memfd_create)                   \
     X(migrate_pages) X(mknodat) X(mmap) X(mount) X(mount_setattr) X(move_mount) X(move_pages) X(mprotect) X(mremap)    \
     X(munmap) X(nanosleep) X(newfstatat) X(open_tree) X(open_tree_attr) X(openat) X(openat2) X(perf_event_open)        \
-    X(personality) X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(pivot_root) X(ppoll) X(prctl)          \
+    X(personality) X(landlock_create_ruleset) X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(pivot_root) X(ppoll) X(prctl)          \
     X(pread64) X(prlimit64) X(process_madvise) X(process_vm_readv) X(process_vm_writev) X(ptrace) X(pwrite64)          \
     X(pwritev2) X(quotactl) X(quotactl_fd) X(read) X(readlinkat) X(readv) X(reboot) X(recvfrom) X(recvmsg)             \
     X(request_key) X(restart_syscall) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigqueueinfo) X(rt_sigreturn)             \

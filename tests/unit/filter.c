@@ -369,6 +369,24 @@ static void test_unscoped(enum machine machine)
     }
 }
 
+/* Where Landlock has rules for TCP, the command's own rulesets are looked at. */
+static void test_landlocked(enum machine machine)
+{
+    static const int numbers[MACHINES] = NUMBER(444, 444);
+    struct bpf_program program;
+
+    for (int landlocked = 0; landlocked <= 1; landlocked++) {
+        uint64_t args[6] = {FAR, 24, 0};
+        struct seccomp_data data = call_on(machine, numbers, args);
+
+        use_policy(KIND_TCP);
+        settings.landlocked = landlocked;
+        EXPECT(traps_assemble(&program, machine, false) == 0);
+        expect_answer(&program, &data, landlocked ? 'n' : 'a', "landlock_create_ruleset", KIND_TCP);
+    }
+    settings.landlocked = false;
+}
+
 /* Every other ABI's calls end the process, whatever they are; a number that is none of ours but -1 does too. */
 static void test_foreign(enum kind kind, enum machine machine)
 {
@@ -416,6 +434,7 @@ int main(void)
         test_opens((enum machine)machine);
         test_steering((enum machine)machine);
         test_unscoped((enum machine)machine);
+        test_landlocked((enum machine)machine);
     }
     return unit_done();
 }
