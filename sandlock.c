@@ -252,6 +252,7 @@ static void main_prepare_loop(const sigset_t *signals)
         watch(EPOLL_CTL_ADD, here.listener, EPOLLIN, EVENT_LISTENER) < 0 ||
         watch(EPOLL_CTL_ADD, here.signals, EPOLLIN, EVENT_SIGNALS) < 0)
         die("cannot prepare to serve: %s", strerror(errno));
+    here.spare = fcntl(here.epoll, F_DUPFD_CLOEXEC, 0);
     if (here.proxy.channel >= 0)
         proxy_watch_channel(false, EPOLL_CTL_ADD);
     if (here.lookups.channel >= 0)

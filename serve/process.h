@@ -15,13 +15,14 @@
 #include "../sys/notify.h"
 #include "../sys/process.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 /* Calls on other processes: their limits never, how they are scheduled and signalled within the sandbox only. All that
  * counts is in registers: the kernel sees what we see. A process group may hold strangers. */
-static struct outcome call_on_others(struct request *r)
+static struct outcome judge_on_others(struct request *r)
 {
     bool priority = r->number == number_on(NR_setpriority, MACHINE_OURS);
     bool by_kind = priority || r->number == number_on(NR_ioprio_set, MACHINE_OURS);
@@ -41,6 +42,14 @@ static struct outcome call_on_others(struct request *r)
         return outcome_reply(-ESRCH);
     tell_refused(r, "another process", "");
     return outcome_reply(-EPERM);
+}
+
+static struct outcome call_on_others(struct request *r)
+{
+    close(here.spare);
+    struct outcome outcome = judge_on_others(r);
+    here.spare = fcntl(here.epoll, F_DUPFD_CLOEXEC, 0);
+    return outcome;
 }
 
 /* A process becomes the parent of descendants that lose theirs. */
