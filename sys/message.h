@@ -19,6 +19,8 @@ struct message_source {
     size_t messages, bytes;  /* what was sent already: whole messages, and of a stream's next one */
 };
 
+#define MESSAGE_HOLE_AT (1UL << 32)
+
 /* Messages that are handled together: one, or several of a sendmmsg. */
 struct message_batch {
     size_t n;
@@ -36,10 +38,11 @@ struct message_batch {
     uint8_t payload[MESSAGE_PAYLOAD_MAX];
 };
 
-/* Make the hole. 0 or -errno. */
+/* Make the hole. 0 or -errno. It is low: what is said to follow it, up to MESSAGE_LENGTH_MAX, must be where memory of a
+ * process could be, or the kernel says EFAULT before EMSGSIZE. */
 static int message_init(struct message_batch *b)
 {
-    b->hole = mmap(NULL, MESSAGE_PAYLOAD_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    b->hole = mmap((void *)MESSAGE_HOLE_AT, MESSAGE_PAYLOAD_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return b->hole == MAP_FAILED ? -errno : 0;
 }
 
