@@ -366,15 +366,18 @@ static int process_kill_numbers(pid_t from, pid_t to)
 }
 
 /* Kill all our children without /proc. Who forks faster than all 4194304 numbers are tried, which takes a second or
- * twenty, has a number near those that ended last: they are tried first, again and again. */
+ * twenty, has a number near those that ended last: they are tried first, and again when another has ended. */
 static void process_kill_children(pid_t near)
 {
-    if (process_ended_last != 0)
-        near = process_ended_last;
-    pid_t from = near > PROCESS_RECENT ? near - PROCESS_RECENT : 2;
-
-    if (process_kill_numbers(from, from + 2 * PROCESS_RECENT) == 0 && process_reap() >= 0)
-        process_kill_numbers(2, PROCESS_NUMBERS - 1);
+    for (pid_t at = 2, tried = 0; at < PROCESS_NUMBERS && process_reap() >= 0; at += 2 * PROCESS_RECENT) {
+        if (process_ended_last != 0)
+            near = process_ended_last;
+        pid_t from = near > PROCESS_RECENT ? near - PROCESS_RECENT : 2;
+        if (near != tried && process_kill_numbers(from, from + 2 * PROCESS_RECENT) > 0)
+            return;
+        tried = near;
+        process_kill_numbers(at, at + 2 * PROCESS_RECENT - 1);
+    }
 }
 
 /* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left.
