@@ -264,7 +264,8 @@ static int64_t message_read(struct message_batch *b, const struct message_source
     return (int64_t)b->n;
 }
 
-/* Send messages 0..n on our `fd`. How many were taken (of one alone: bytes), or -errno. */
+/* Send messages 0..n on our `fd`. How many were taken (of one alone: bytes), or -errno: -EMSGSIZE for a datagram that
+ * larger buffers than the default ones would take, and we don't. */
 static int64_t message_send(struct message_batch *b, const struct message_source *s, int fd, size_t n, int flags)
 {
     for (size_t i = 0; i < n; i++) {
@@ -276,8 +277,12 @@ static int64_t message_send(struct message_batch *b, const struct message_source
         if (s->bytes > 0 || header->controllen == 0)
             header->control = header->controllen = 0;
     }
-    if (n == 1)
-        return sys_sendmsg(fd, &b->messages[0].header, flags);
+    if (n == 1) {
+        int64_t result = sys_sendmsg(fd, &b->messages[0].header, flags);
+        bool larger = !s->stream && b->lengths[0] > MESSAGE_PAYLOAD_MAX;
+
+        return larger && result == -EFAULT ? -EMSGSIZE : result;
+    }
     return sys_sendmmsg(fd, b->messages, (unsigned)n, flags);
 }
 

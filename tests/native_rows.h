@@ -22,6 +22,18 @@ static void option_zerocopy(void)
     out_result(RAW(SYS_setsockopt, kind_open(&tcp4), SOL_SOCKET, 60, &one, sizeof one));
 }
 
+static void large_datagram(void)
+{
+    static const char bytes[600000];
+    int ends[2], room = 1 << 20;
+
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends));
+    MUST(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room)); /* up to net.core.wmem_max */
+    struct iovec vector = {(void *)bytes, sizeof bytes};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    out_result(RAW(SYS_sendmsg, ends[0], &message, 0));
+}
+
 static void flag_fastopen(void)
 {
     struct fixture f = fresh(&tcp4);
@@ -276,6 +288,7 @@ static const struct single_row {
     {"options", "back-udp6", options_back_udp6, true},
     {"limits", "zerocopy-option", option_zerocopy, false},
     {"limits", "fastopen-flag", flag_fastopen, false},
+    {"limits", "large-datagram", large_datagram, true},
 };
 
 #endif
