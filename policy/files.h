@@ -62,6 +62,16 @@ static void files_close_knobs(void)
     }
 }
 
+/* Has the user said which files are open? */
+static bool files_are_chosen(void)
+{
+    bool chosen = settings.restricts_files;
+
+    for (size_t i = 0; i < settings.file_rules.n; i++)
+        chosen = chosen || settings.file_rules.rules[i].takes == UINT64_MAX;
+    return chosen;
+}
+
 /* Devices that do no harm stay, in /dev closed or under -r and -w, unless --fs-deny covers them; with -r and -w not
  * those in which files are made or others are to be found. */
 static void files_spare_devices(void)
@@ -85,7 +95,7 @@ static int files_prepare(int abi)
 {
     struct landlock_domain domain = {LANDLOCK_RESOLVE_UNIX, LANDLOCK_OF_TCP | LANDLOCK_OF_UDP,
                                      LANDLOCK_SCOPE_ABSTRACT | LANDLOCK_SCOPE_SIGNAL};
-    bool chosen = settings.file_rules.n > 0;
+    bool chosen = files_are_chosen();
 
     settings.closes_knobs =
         geteuid() == 0 && !(settings.allowed_groups & 1u << GROUP_MACHINE) && abi >= LANDLOCK_ABI_REFER;

@@ -12,7 +12,9 @@
 #include "../policy/tell.h"
 #include "../policy/traps.h"
 #include "../policy/types.h"
+#include "../policy/files.h"
 #include "../sys/addr.h"
+#include "../sys/childpath.h"
 #include "../sys/clock.h"
 #include "../sys/closer.h"
 #include "../sys/cookieset.h"
@@ -70,12 +72,55 @@ static bool bind_name_waits(struct request *r)
            closer_is_busy(&here.closer);
 }
 
-/* A bind on a unix socket is never done on behalf: the path is the child's own. */
+/* Bind a path: it is the caller's own, and so are its directory, umask and rights, which are ours for that long
+ * (path_resolution(7), umask(2)). 0 or -errno. */
+static int bind_path(struct request *r)
+{
+    static struct childpath walk;
+    struct process_status status;
+    char path[sizeof r->address.local.sun_path + 1], link[40];
+    size_t room = r->address_len - offsetof(struct sockaddr_un, sun_path);
+
+    snprintf(link, sizeof link, "%s/%d/cwd", procfs, r->tid);
+    int directory CLOSE_FD = sys_open(link, O_PATH | O_DIRECTORY);
+    if (directory < 0 || !childpath_has_our_root(r->tid) || process_status_read(r->tid, &status) < 0)
+        return -EACCES;
+    snprintf(path, sizeof path, "%.*s", (int)room, r->address.local.sun_path);
+    if (childpath_rename(&walk, r->tid, status.leader, path)) {
+        if (strlen(walk.path) > sizeof r->address.local.sun_path)
+            return -EACCES;
+        r->address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(walk.path));
+        memcpy(r->address.local.sun_path, walk.path, strlen(walk.path));
+    }
+    bool enters = geteuid() == 0;
+    if (enters && caller_enter(r) < 0)
+        return -EACCES;
+    mode_t ours = umask(status.umask);
+    int result = fchdir(directory) < 0 ? -errno : sys_result(bind(r->pin, &r->address.any, r->address_len));
+    umask(ours);
+    if (enters)
+        caller_leave();
+    (void)sys_result(fchdir(here.home)); /* nothing of ours is found by where we are, if we may not go back */
+    return result;
+}
+
+/* A bind on a unix socket is carried out by the kernel, but where another thread could put a UDP socket in its place,
+ * which would have a port past the rules. Where the user says which files are open only the kernel knows whether the
+ * caller may make this one. */
 static struct outcome bind_unix(struct request *r)
 {
+    uint64_t start = clock_us();
+    bool path = r->address_len > sizeof r->address.local.sun_family && r->address.any.sa_family == AF_UNIX &&
+                r->address.local.sun_path[0] != 0;
+    bool continues = !policy.open[PROTOCOL_UDP] || files_are_chosen() || caller_is_alone(r);
+
     unix_own_add(&unix_own, r->pin);
-    r->later = bind_name_waits(r);
-    return (struct outcome){r->later ? PEND : CONTINUE, 0};
+    r->later = bind_name_waits(r) || (!continues && start < unix_own.free_at);
+    if (r->later || continues)
+        return (struct outcome){r->later ? PEND : CONTINUE, 0};
+    int result = path ? bind_path(r) : sys_result(bind(r->pin, &r->address.any, r->address_len));
+    unix_own.free_at = clock_rest(start);
+    return outcome_reply(result);
 }
 
 /* When a socket may have a port of the kernel's choice: where most are taken that takes long, and has a quarter of our

@@ -105,6 +105,8 @@ enum syscall_number {
     NR_geteuid = SYSCALL_NUMBERS(107, 175),
     NR_getegid = SYSCALL_NUMBERS(108, 177),
     NR_getppid = SYSCALL_NUMBERS(110, 173),
+    NR_fchdir = SYSCALL_NUMBERS(81, 50),
+    NR_umask = SYSCALL_NUMBERS(95, 166),
     NR_setgroups = SYSCALL_NUMBERS(116, 159),
     NR_setresuid = SYSCALL_NUMBERS(117, 147),
     NR_setresgid = SYSCALL_NUMBERS(119, 149),

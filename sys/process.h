@@ -21,6 +21,7 @@ struct process_status {
     uint64_t pending, shared_pending, blocked;
     uint64_t capabilities; /* effective */
     uid_t uid, gid;        /* effective ones, as calls are judged by: the file system's */
+    mode_t umask;
 };
 
 /* The number after "NAME:\t" in a status file; 0 when there is none. column: which of several on the line. */
@@ -65,6 +66,7 @@ static void process_status_parse(const char *text, struct process_status *status
         .capabilities = process_field(text, "\nCapEff:\t", 16, 0),
         .uid = (uid_t)process_field(text, "\nUid:\t", 10, 3),
         .gid = (gid_t)process_field(text, "\nGid:\t", 10, 3),
+        .umask = (mode_t)process_field(text, "\nUmask:\t", 8, 0),
     };
 }
 

@@ -142,14 +142,16 @@ static long call_fd_connect(void)
 static long call_fd_bind(void)
 {
     struct sockaddr_in to = at4(PERMITTED, 7410), own = {0};
-    socklen_t len = sizeof own;
+    socklen_t len = sizeof own, type_len = sizeof(int);
+    int type = SOCK_STREAM;
     long result = bind(race->slot, (struct sockaddr *)&to, sizeof to);
 
     if (getsockname(race->real, (struct sockaddr *)&own, &len) == 0 && own.sin_port == to.sin_port) {
-        if (listen(race->real, 1) == 0 && escapes.used == 0)
-            escape("listens on port 7410");
+        getsockopt(race->real, SOL_SOCKET, SO_TYPE, &type, &type_len);
+        if ((type == SOCK_DGRAM || listen(race->real, 1) == 0) && escapes.used == 0)
+            escape("has port 7410");
         close(race->real);
-        race->real = fresh(AF_INET, SOCK_STREAM);
+        race->real = fresh(AF_INET, type);
         return 0;
     }
     return result;
@@ -336,6 +338,7 @@ static const struct kind {
     {"fd-unix-connect", ready_tcp_slot, call_fd_connect, swap_descriptor, false},
     {"fd-netlink-connect", ready_netlink_tcp, call_fd_connect, swap_descriptor, false},
     {"fd-unix-bind", ready_tcp_slot, call_fd_bind, swap_descriptor, false},
+    {"fd-unix-bind-udp", ready_unix_udp, call_fd_bind, swap_descriptor, false},
     {"fd-unix-sendto", ready_unix_udp, call_sendto, swap_descriptor, false},
     {"fd-unix-sendmsg", ready_unix_udp, call_sendmsg, swap_descriptor, false},
     {"fd-unix-sendmmsg", ready_unix_udp, call_sendmmsg, swap_descriptor, false},
