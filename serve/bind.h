@@ -106,13 +106,14 @@ static int bind_path(struct request *r)
 
 /* A bind on a unix socket is carried out by the kernel, but where another thread could put a UDP socket in its place,
  * which would have a port past the rules. Where the user says which files are open only the kernel knows whether the
- * caller may make this one. */
+ * caller may make this one, and under --chroot only it finds the place. */
 static struct outcome bind_unix(struct request *r)
 {
     uint64_t start = clock_us();
     bool path = r->address_len > sizeof r->address.local.sun_family && r->address.any.sa_family == AF_UNIX &&
                 r->address.local.sun_path[0] != 0;
-    bool continues = !policy.open[PROTOCOL_UDP] || files_are_chosen() || caller_is_alone(r);
+    bool elsewhere = files_are_chosen() || settings.chroot != NULL;
+    bool continues = !policy.open[PROTOCOL_UDP] || elsewhere || caller_is_alone(r);
 
     unix_own_add(&unix_own, r->pin);
     r->later = bind_name_waits(r) || (!continues && start < unix_own.free_at);
