@@ -200,11 +200,11 @@ enum syscall_number {
     NR_close_range = SYSCALL_NUMBERS(436, 436),
     NR_openat2 = SYSCALL_NUMBERS(437, 437),
     NR_pidfd_getfd = SYSCALL_NUMBERS(438, 438),
-    NR_landlock_create_ruleset = SYSCALL_NUMBERS(444, 444),
     NR_faccessat2 = SYSCALL_NUMBERS(439, 439),
     NR_process_madvise = SYSCALL_NUMBERS(440, 440),
     NR_mount_setattr = SYSCALL_NUMBERS(442, 442),
     NR_quotactl_fd = SYSCALL_NUMBERS(443, 443),
+    NR_landlock_create_ruleset = SYSCALL_NUMBERS(444, 444),
     NR_open_tree_attr = SYSCALL_NUMBERS(467, 467),
 };
 

@@ -5,8 +5,12 @@
 static enum stranger found(int fd)
 {
     struct inetdiag_socket told;
+    enum stranger stranger;
 
-    return stranger_find(holder_inode(getpid(), fd), &told);
+    do /* where it took long, the next look has to wait */
+        stranger = stranger_find(holder_inode(getpid(), fd), &told);
+    while (stranger == STRANGER_LATER);
+    return stranger;
 }
 
 int main(void)
