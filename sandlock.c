@@ -41,6 +41,7 @@
 #include "sys/init.h"
 #include "sys/kernel.h"
 #include "sys/landlock.h"
+#include "sys/landlockscope.h"
 #include "sys/lineage.h"
 #include "sys/message.h"
 #include "sys/mounts.h"
@@ -315,6 +316,7 @@ static int run_command(char **argv)
     c.hosts_mount = hosts_prepare();
     main_prepare_environment();
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
+    settings.unowned = !landlock_scope_holds(features.landlock);
     settings.landlocked = features.landlock >= LANDLOCK_ABI_NET;
     settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
     http_prepare();

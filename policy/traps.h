@@ -59,6 +59,7 @@ enum __attribute__((packed)) when {
     WHEN_UNSTEERED,
     WHEN_REMAPPED,      /* ports may have other numbers outside (--port-remap) */
     WHEN_UNSCOPED,      /* Landlock has no scope for signals */
+    WHEN_UNOWNED,       /* nor one that holds those of descriptors */
     WHEN_UNPRIVILEGED,  /* we have no CAP_SYS_PTRACE */
     WHEN_LEADERS_TABLE, /* only the descriptors of a process's first thread can be pinned (no PIDFD_THREAD) */
     WHEN_NAMED,         /* processes may get policies of their own */
@@ -247,13 +248,13 @@ static const struct trap {
     TRAP(NR_rt_sigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {0}),
     TRAP(NR_rt_tgsigqueueinfo, CALL_SIGNAL, WHEN_UNSCOPED, ASKED, {0}),
     TRAP(NR_pidfd_send_signal, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), {0}),
-    TRAP(NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, F_SETOWN)),
-    TRAP(NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, F_SETOWN_EX)),
+    TRAP(NR_fcntl, CALL_NONE, WHEN_UNOWNED, FAILS(EPERM), IS(1, F_SETOWN)),
+    TRAP(NR_fcntl, CALL_NONE, WHEN_UNOWNED, FAILS(EPERM), IS(1, F_SETOWN_EX)),
     /* A terminal that nobody owns gives its signals to its foreground group, of which we are one. */
-    TRAP(NR_fcntl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, F_SETFL), HAS_BIT(2, O_ASYNC)),
-    TRAP(NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, 0x5452 /* FIOASYNC */)),
-    TRAP(NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, 0x8901 /* FIOSETOWN */)),
-    TRAP(NR_ioctl, CALL_NONE, WHEN_UNSCOPED, FAILS(EPERM), IS(1, 0x8902 /* SIOCSPGRP */)),
+    TRAP(NR_fcntl, CALL_NONE, WHEN_UNOWNED, FAILS(EPERM), IS(1, F_SETFL), HAS_BIT(2, O_ASYNC)),
+    TRAP(NR_ioctl, CALL_NONE, WHEN_UNOWNED, FAILS(EPERM), IS(1, 0x5452 /* FIOASYNC */)),
+    TRAP(NR_ioctl, CALL_NONE, WHEN_UNOWNED, FAILS(EPERM), IS(1, 0x8901 /* FIOSETOWN */)),
+    TRAP(NR_ioctl, CALL_NONE, WHEN_UNOWNED, FAILS(EPERM), IS(1, 0x8902 /* SIOCSPGRP */)),
 
     /* Other views of files and networks. */
     REFUSED(NR_mount, GROUP_MOUNT),
@@ -356,6 +357,8 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
         return settings.port_remap;
     case WHEN_UNSCOPED:
         return settings.unscoped;
+    case WHEN_UNOWNED:
+        return settings.unowned;
     case WHEN_LANDLOCKED:
         return settings.landlocked;
     case WHEN_UNPRIVILEGED:

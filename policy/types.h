@@ -159,6 +159,7 @@ struct settings {
     bool no_getfd;        /* there is no pidfd_getfd(2): sockets are made by us and handed in (pintable.h) */
     bool unprivileged;    /* we have no CAP_SYS_PTRACE */
     bool unscoped;        /* Landlock has no scope for signals: the filter traps them */
+    bool unowned;         /* it has none that holds those of descriptors: nobody may own one */
     bool landlocked;      /* it has rules for TCP (ABI 4) */
     bool restricts_files; /* -r or -w was given: all other files are closed */
     bool closes_knobs;    /* a root command can't write in /proc, /sys and /dev */

@@ -358,9 +358,9 @@ static void test_unscoped(enum machine machine)
     struct bpf_program program;
 
     use_policy(KIND_TCP);
-    settings.unscoped = true;
+    settings.unowned = true;
     EXPECT(traps_assemble(&program, machine, false) == 0);
-    settings.unscoped = false;
+    settings.unowned = false;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         uint64_t args[6] = {3, rows[i].request, rows[i].value};
         struct seccomp_data data = call_on(machine, rows[i].numbers, args);
