@@ -42,7 +42,8 @@ struct message_batch {
  * process could be, or the kernel says EFAULT before EMSGSIZE. */
 static int message_init(struct message_batch *b)
 {
-    b->hole = mmap((void *)MESSAGE_HOLE_AT, MESSAGE_PAYLOAD_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    b->hole = mmap((void *)MESSAGE_HOLE_AT, MESSAGE_PAYLOAD_MAX, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return b->hole == MAP_FAILED ? -errno : 0;
 }
 
@@ -149,7 +150,7 @@ static bool message_vector_is_ours(const struct iovec *vector)
 {
     static uintptr_t known; /* what ends here, or before, could be */
     uintptr_t start = (uintptr_t)vector->iov_base, end = start + vector->iov_len, tag = start >> 56;
-    size_t last = vector->iov_len < MESSAGE_LENGTH_MAX ? vector->iov_len : MESSAGE_LENGTH_MAX; /* more isn't looked at */
+    size_t last = vector->iov_len < MESSAGE_LENGTH_MAX ? vector->iov_len : MESSAGE_LENGTH_MAX; /* no more is read */
 
     if (tag > 0 && tag < 0x80) /* it counts for a process that asked for that (PR_SET_TAGGED_ADDR_CTRL): a read tells */
         return true;
