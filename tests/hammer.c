@@ -137,7 +137,7 @@ static void round_of_errors(void)
     expect("a connect of nothing", connect(-1, (struct sockaddr *)&peer, sizeof peer), -EBADF);
     expect("a connect to nowhere in memory", syscall(__NR_connect, s, 8, sizeof peer), -EFAULT);
     expect("a connect with a long address", syscall(__NR_connect, s, &peer, 129), -EINVAL);
-    expect("a routing header", setsockopt(s, SOL_IPV6, 57, &peer, 8), -EPERM);
+    expect("a source route", setsockopt(s, SOL_IP, IP_OPTIONS, &peer, 8), -EPERM);
     expect("a raw socket", socket(AF_INET, SOCK_RAW, IPPROTO_UDP), -EPERM);
     if (file < 0)
         wrong("/etc/hosts: %s", strerror(errno));
