@@ -316,7 +316,9 @@ static int run_command(char **argv)
     c.hosts_mount = hosts_prepare();
     main_prepare_environment();
     settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
-    settings.unowned = !landlock_scope_holds(features.landlock);
+    settings.unowned =
+        settings.unscoped || !(landlock_scope_is_mended(features.major, features.minor, features.patch) ||
+                               landlock_scope_holds(features.landlock));
     settings.landlocked = features.landlock >= LANDLOCK_ABI_NET;
     settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
     http_prepare();

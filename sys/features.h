@@ -20,7 +20,7 @@
 
 struct features {
     bool nested, notify, vm_read, getfd, threads, killable, near, proc, unix_diag;
-    int landlock, yama, major, minor;
+    int landlock, yama, major, minor, patch;
 };
 
 /* A flag that the kernel knows fails for its missing program, an unknown one for itself. */
@@ -58,7 +58,8 @@ static struct features features_ask(bool wholly)
     if (uname(&name) == 0) {
         char *rest = name.release;
         f.major = (int)strtol(rest, &rest, 10);
-        f.minor = *rest == '.' ? (int)strtol(rest + 1, NULL, 10) : 0;
+        f.minor = *rest == '.' ? (int)strtol(rest + 1, &rest, 10) : 0;
+        f.patch = *rest == '.' ? (int)strtol(rest + 1, NULL, 10) : 0;
     }
     f.notify = notify_check_sizes() == 0;
     f.vm_read = child_read(getpid(), (uintptr_t)&byte, &copy, 1) == 0;

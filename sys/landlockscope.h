@@ -53,6 +53,12 @@ static int landlock_scope_watch(void *context)
     return 0;
 }
 
+/* Is this version of Linux one that was seen to hold them, or a later one of that series? The trial is spared there. */
+static bool landlock_scope_is_mended(int major, int minor, int patch)
+{
+    return major > 7 || (major == 7 && minor >= 3) || (major == 6 && minor == 18 && patch >= 44);
+}
+
 /* Does the scope hold them? Kernels from 6.15 on, and 6.12.23, took a group for the caller's own process when he was
  * its newest, and didn't; it was mended without a mark of it, so it is tried. false in doubt. */
 static bool landlock_scope_holds(int abi)

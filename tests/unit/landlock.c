@@ -1,7 +1,9 @@
 /* The second wall: what a domain that handles all and permits one port refuses, by what this kernel's ABI knows. */
 #include "unit.h"
 
+#include "../../sys/features.h"
 #include "../../sys/landlock.h"
+#include "../../sys/landlockscope.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -38,6 +40,20 @@ static void try_calls(int abi, const struct sockaddr_un *outside)
     EXPECT((error_of(kill(getppid(), 0)) == EPERM) == (abi >= LANDLOCK_ABI_SCOPE));
 }
 
+/* Where the version spares the trial, that would have said the same. */
+static void test_scope(int abi)
+{
+    struct features f = features_ask(false);
+
+    EXPECT(landlock_scope_is_mended(6, 18, 44) && landlock_scope_is_mended(7, 3, 0) &&
+           landlock_scope_is_mended(8, 0, 0));
+    EXPECT(!landlock_scope_is_mended(6, 12, 95) && !landlock_scope_is_mended(6, 18, 43) &&
+           !landlock_scope_is_mended(6, 19, 99) && !landlock_scope_is_mended(7, 2, 99));
+    if (abi >= LANDLOCK_ABI_SCOPE && landlock_scope_is_mended(f.major, f.minor, f.patch))
+        EXPECT(landlock_scope_holds(abi));
+    EXPECT(!landlock_scope_holds(LANDLOCK_ABI_SCOPE - 1));
+}
+
 int main(void)
 {
     struct landlock_domain all = {LANDLOCK_RESOLVE_UNIX | LANDLOCK_REFER, LANDLOCK_OF_TCP | LANDLOCK_OF_UDP,
@@ -46,6 +62,7 @@ int main(void)
     char directory[] = "/tmp/landlock.XXXXXX";
     int abi = landlock_abi(), ruleset = abi < 0 ? abi : landlock_create(abi, all);
 
+    test_scope(abi);
     EXPECT(abi == -ENOSYS || abi == -EOPNOTSUPP || abi >= 1);
     EXPECT(ruleset >= 0 || abi < LANDLOCK_ABI_REFER);
     if (ruleset < 0 || mkdtemp(directory) == NULL)
