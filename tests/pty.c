@@ -219,7 +219,7 @@ static void print_signal(int number)
 
 static int talk(void)
 {
-    struct sigaction action = {.sa_handler = print_signal};
+    struct sigaction action = {.sa_handler = print_signal, .sa_flags = SA_RESTART};
     static const int told[] = {SIGINT, SIGQUIT, SIGHUP, SIGWINCH, SIGCONT};
     char bytes[4096];
 
