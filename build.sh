@@ -60,7 +60,7 @@ all     xdpyinfo                                x11-utils                   xdpy
 all     tmux                                    tmux                        tmux
 all     logger                                  bsdutils                    logger
 all     /usr/lib/python3.11/test/test_socket.py libpython3.*-testsuite      -
-all     /usr/lib/python3/dist-packages/twisted  python3-twisted         -
+all     /usr/lib/python3/dist-packages/twisted  python3-twisted             -
 all     prlimit                                 util-linux                  util-linux-misc
 all     strace                                  strace                      strace
 fuzz    clang                                   clang                       clang

@@ -245,9 +245,10 @@ static void main_prepare_loop(const sigset_t *signals)
     unix_target.file = unix_target.held = -1;
     unix_own.pins = &here.pins;
     unix_own.closer = &here.closer;
-    if (policy.traps_sends)
+    if (policy.traps_sends) {
         closer_start(&here.closer); /* when it is needed the command may have taken all processes */
-    here.home = sys_open(".", O_PATH | O_DIRECTORY);
+        here.home = sys_open(".", O_PATH | O_DIRECTORY);
+    }
     here.epoll = epoll_create1(EPOLL_CLOEXEC);
     here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (here.epoll < 0 || here.signals < 0 || message_init(&batch) < 0 ||

@@ -109,7 +109,7 @@ struct outcome {
 static struct supervisor {
     int listener, epoll, signals;
     int spare;      /* a descriptor that calls which wait can't take: for a look at /proc that must be */
-    int home;       /* the directory that we were started in */
+    int home;       /* the directory that we were started in, where sends are judged */
     pid_t command;
     bool killable;  /* WAIT_KILLABLE_RECV: signals don't repeat a call that was received */
     bool proc;      /* is there a /proc? */
@@ -123,8 +123,7 @@ static struct supervisor {
     int hosts_mounted; /* the descriptor of the file that is mounted over /etc/hosts, to write to; -1: none is */
     struct growing hosts_base; /* the text of /etc/hosts inside without live rules' names */
 } here = {.listener = -1, .epoll = -1, .signals = -1, .spare = -1, .home = -1, .hosts = -1, .real_hosts = -1,
-          .hosts_mounted = -1,
-          .closer = {.pipe = -1}, .proxy = {.channel = -1}, .lookups = {.channel = -1},
+          .hosts_mounted = -1, .closer = {.pipe = -1}, .proxy = {.channel = -1}, .lookups = {.channel = -1},
           .holds = {{.full = -1}, {.full = -1}}};
 
 static struct pintable made_sockets; /* the sockets that we made and handed in, where there is no pidfd_getfd(2) */

@@ -227,16 +227,16 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
     return taken;
 }
 
-/* The kernel carries a netlink request out within the send (netlink(7)): one that is large, or many in one, would hold
- * others up. 0 or -EMSGSIZE. */
-static int check_request(void)
+/* Is the netlink request at hand large, or many in one? The kernel carries it out within the send (netlink(7)), which
+ * would hold others up. */
+static bool request_takes_long(void)
 {
     struct nlmsghdr first = {.nlmsg_len = 0};
 
     if (batch.parts[0][0].iov_len >= sizeof first)
         memcpy(&first, batch.parts[0][0].iov_base, sizeof first);
     return batch.lengths[0] > NETLINK_REQUEST_MAX ||
-           (first.nlmsg_len >= sizeof first && NLMSG_ALIGN((size_t)first.nlmsg_len) < batch.lengths[0]) ? -EMSGSIZE : 0;
+           (first.nlmsg_len >= sizeof first && NLMSG_ALIGN((size_t)first.nlmsg_len) < batch.lengths[0]);
 }
 
 /* One batch: parse, decide, execute. PEND: there is more to do; *waits: once the socket is ready. */
@@ -253,7 +253,7 @@ static struct outcome send_batch(struct request *r, bool *waits)
         return (struct outcome){PEND, 0};
     int64_t n = message_read(&batch, &source, !source.ip);
 
-    if (n > 0 && netlink && check_request() < 0)
+    if (n > 0 && netlink && request_takes_long())
         n = -EMSGSIZE;
     if (n <= 0)
         return send_end(r, n);
