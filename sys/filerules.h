@@ -43,11 +43,13 @@ static uint64_t file_rules_taken(const struct file_rules *rules, const char *pat
 static int file_rules_permit(const struct file_rules *rules, int ruleset, const char *path, uint64_t rights,
                              size_t length)
 {
-    int fd CLOSE_FD = sys_open(path, O_PATH | O_NOFOLLOW);
     struct stat status;
 
     rights &= ~file_rules_taken(rules, path, false, length);
-    if (rights == 0 || fd < 0 || fstat(fd, &status) < 0 || S_ISLNK(status.st_mode))
+    if (rights == 0)
+        return 0;
+    int fd CLOSE_FD = sys_open(path, O_PATH | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &status) < 0 || S_ISLNK(status.st_mode))
         return 0;
     uint64_t beside = S_ISDIR(status.st_mode) ? rights & file_rules_taken(rules, path, true, length) : 0;
     int result = landlock_permit(ruleset, fd, S_ISDIR(status.st_mode), rights & ~beside);
