@@ -8,6 +8,7 @@
 #include "../policy/types.h"
 #include "../sys/base.h"
 #include "../sys/childpath.h"
+#include "../sys/clock.h"
 #include "../sys/kernel.h"
 #include "../sys/notify.h"
 
@@ -16,17 +17,28 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* Does this path lead to the real /etc/hosts, from where the caller stands? What isn't in the kernel's cache isn't it:
- * its own entries are, since we hold it open, and a look-up on a slow file system would hold everybody up. */
-static bool open_is_hosts(const struct request *r, int directory, const char *path)
+/* Does this path lead to the real /etc/hosts, from where the caller stands? -EAGAIN: it isn't the time to follow its
+ * links, which may be so many that it takes long, and has a quarter of our time. What isn't in the kernel's cache isn't
+ * it: its own entries are, since we hold it open, and a look-up on a slow file system would hold everybody up. */
+static int open_is_hosts(const struct request *r, int directory, const char *path)
 {
     static struct childpath walk;
+    static uint64_t free_at; /* of clock_us */
     struct stat found, real;
     int begun = childpath_begin(&walk, r->tid, r->tid, directory, path);
     int start CLOSE_FD = walk.start;
 
-    walk.how.resolve |= KERNEL_RESOLVE_CACHED;
+    walk.how.resolve |= KERNEL_RESOLVE_CACHED | RESOLVE_NO_SYMLINKS;
     int file CLOSE_FD = begun < 0 ? -1 : sys_openat2(start, walk.path, &walk.how);
+    if (file == -ELOOP) {
+        uint64_t now = clock_us();
+
+        if (now < free_at)
+            return -EAGAIN;
+        walk.how.resolve &= ~(uint64_t)RESOLVE_NO_SYMLINKS;
+        file = sys_openat2(start, walk.path, &walk.how);
+        free_at = clock_rest(now);
+    }
     return file >= 0 && fstat(file, &found) == 0 && fstat(here.real_hosts, &real) == 0 && found.st_dev == real.st_dev &&
            found.st_ino == real.st_ino;
 }
@@ -47,9 +59,12 @@ static struct outcome call_open(struct request *r)
         return outcome_reply(-ENOENT);
     if (len < 5 || memcmp(path + len - 5, "hosts", 5) != 0 || (len > 5 && path[len - 6] != '/') ||
         (how && child_read(r->tid, r->args[2], &flags, sizeof flags) < 0) ||
-        !open_is_hosts(r, at ? (int)r->args[0] : AT_FDCWD, path) ||
         (flags & (O_ACCMODE | O_CREAT | O_DIRECTORY | O_PATH)) != O_RDONLY)
         return (struct outcome){CONTINUE, 0};
+    int hosts = open_is_hosts(r, at ? (int)r->args[0] : AT_FDCWD, path);
+    r->later = hosts < 0;
+    if (hosts <= 0)
+        return (struct outcome){r->later ? PEND : CONTINUE, 0};
     if (policy.undecided == UNDECIDED_LEARNED)
         learned_process_of(r->tid)->reads_hosts = true;
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", here.hosts);

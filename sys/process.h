@@ -146,13 +146,14 @@ static bool process_others_block(pid_t leader, pid_t except, uint64_t signals)
     return all;
 }
 
-/* The parent of a process, from /proc/PID/stat, and when it started, in ticks since boot; 0 when that can't be read. */
+/* The parent of a process, and when it started, in ticks since boot; 0 when that can't be read. Its first thread's stat
+ * says so, too: for the process's own the kernel would add up what all of its threads, which may be thousands, did. */
 static pid_t process_parent(pid_t pid, uint64_t *started)
 {
-    char path[40], text[512];
+    char path[48], text[512];
     enum { STARTED_FIELDS = 18 }; /* from the parent's to the start's */
 
-    snprintf(path, sizeof path, "%s/%d/stat", procfs, pid);
+    snprintf(path, sizeof path, "%s/%d/task/%d/stat", procfs, pid, pid);
     if (process_read(path, text, sizeof text) < 0)
         return 0;
     const char *at = strrchr(text, ')'); /* the name before it may hold anything */

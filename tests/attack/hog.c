@@ -1,6 +1,6 @@
 /* hog - have the supervisor work for long on single calls (threats row 23)
  *
- * usage: hog groups | links | descriptors | requests | ports. Many processes make a call each that takes the kernel
+ * usage: hog groups | links | opens | threads | descriptors | requests | ports. Many processes make a call each that takes the kernel
  * milliseconds and more. The others must not notice: to one of their connects the supervisor may come after PATIENCE
  * seconds of its own work. */
 #include "attack.h"
@@ -11,12 +11,13 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 enum { GROUPS = 65536, LINKS = 38, LINK_BYTES = 4000, REQUESTS = 200000, DESCRIPTORS = 20000, PORTS = 30000,
-       LOOKS = 20, MORE_LOOKS = 80, LOOK_US = 100000, SYN_SENT = 1 << 2 };
+       THREADS = 20000, LOOKS = 20, MORE_LOOKS = 80, LOOK_US = 100000, SYN_SENT = 1 << 2 };
 static const double PATIENCE = 0.4;
 
 /* Each of so many processes does this again and again, or once and stays. */
@@ -104,6 +105,7 @@ static void remove_links(void)
 {
     char name[16];
 
+    unlink("d/hosts");
     for (int i = 0; i < LINKS; i++) {
         snprintf(name, sizeof name, "l%d", i);
         unlink(name);
@@ -115,6 +117,57 @@ static void remove_links(void)
 static void follow_links(void)
 {
     connect_to("l37");
+}
+
+/* The same, by a name that the supervisor looks at where it shows an /etc/hosts of its own. */
+static void open_by_links(void)
+{
+    int fd = open("d/hosts", O_RDONLY);
+
+    if (fd >= 0)
+        close(fd);
+}
+
+static pid_t crowd;
+
+static void *sleep_on(void *unused)
+{
+    pause();
+    return unused;
+}
+
+/* A process of as many threads as there can be, all of which the kernel adds up where it tells of the process. */
+static void start_crowd(void)
+{
+    pthread_attr_t small;
+    pthread_t thread;
+    int ready[2];
+    char byte;
+
+    if (pipe(ready) < 0 || (crowd = fork()) < 0)
+        broken("no process: %s", strerror(errno));
+    if (crowd > 0) {
+        if (read(ready[0], &byte, 1) != 1)
+            broken("no threads");
+        return;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    for (unsigned i = 0; i < many(THREADS) && pthread_create(&thread, &small, sleep_on, NULL) == 0; i++)
+        continue;
+    if (write(ready[1], "", 1) == 1)
+        pause();
+    _exit(0);
+}
+
+static void schedule_crowd(void)
+{
+    cpu_set_t first;
+
+    CPU_ZERO(&first);
+    CPU_SET(0, &first);
+    sched_setaffinity(crowd, sizeof first, &first);
 }
 
 static void fill_descriptors(unsigned index)
@@ -203,6 +256,14 @@ int main(int argc, char **argv)
     } else if (strcmp(what, "links") == 0) {
         make_links();
         each(200, nothing, follow_links);
+    } else if (strcmp(what, "opens") == 0) {
+        make_links();
+        if (symlink("../l37", "d/hosts") < 0)
+            broken("no link: %s", strerror(errno));
+        each(200, nothing, open_by_links);
+    } else if (strcmp(what, "threads") == 0) {
+        start_crowd();
+        each(200, nothing, schedule_crowd);
     } else if (strcmp(what, "descriptors") == 0) {
         tried("an unconnected socket", socket(AF_INET, SOCK_STREAM, 0));
         each(20, fill_descriptors, NULL);
@@ -214,7 +275,7 @@ int main(int argc, char **argv)
         sleep(5);
         each(80, nothing, look_for_port);
     } else {
-        broken("usage: hog groups | links | descriptors | requests | ports");
+        broken("usage: hog groups | links | opens | threads | descriptors | requests | ports");
     }
     usleep(500000);
     for (int i = 0; i < looks && escapes.used == 0; i++) {
@@ -222,7 +283,7 @@ int main(int argc, char **argv)
         usleep(LOOK_US);
     }
     answer("%s: the others go on", what);
-    if (strcmp(what, "links") == 0)
+    if (directory[0] != 0)
         remove_links();
     return attack_done();
 }
