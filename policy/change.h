@@ -337,15 +337,15 @@ static uint32_t live_add_rule(char *text, uint32_t owner, uint64_t ends)
     return tag;
 }
 
-/* Add a box; what it says again, older ones needn't say any more. */
+/* Add a box; what it says again, older ones needn't say any more, one of the same rule among them. */
 static void live_add_box(const struct liveset_rule *box, uint64_t ends)
 {
+    live.rules[box->tag].places++;
     for (int64_t place = liveset_like(&live.set, box, -1), next; place >= 0; place = next) {
         next = liveset_like(&live.set, box, place);
         if (live_outlasts(ends, live.rules[live.set.rules[place].tag].ends))
             live_remove_box((uint32_t)place);
     }
-    live.rules[box->tag].places++;
     liveset_add(&live.set, box);
 }
 
