@@ -60,7 +60,7 @@ static void name_tell(const struct resolve_name *name)
     log_begin(&json);
     text_add(&json, ",\"operation\":\"resolve\",\"name\":");
     text_add_json(&json, text);
-    for (size_t i = 0; (own = resolve_address(name, i)) != NULL; i++) {
+    for (size_t i = 0; (own = resolve_address(name, i)) != NULL && text_has_room(&json, sizeof addr); i++) {
         ip_addr_format(addr, sizeof addr, *own);
         text_add(&line, " %s", addr);
         text_add(&json, "%s\"%s\"", i == 0 ? ",\"addresses\":[" : ",", addr);

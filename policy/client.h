@@ -364,7 +364,7 @@ static void ps_print_ports(const struct status *status)
 static void ps_print_json(const struct status *status, bool first)
 {
     struct text line = {.len = 0};
-    char text[LOG_LINE_MAX / 8];
+    char text[256];
 
     snprintf(text, sizeof text, "%.*s", (int)status->name.len, status->name.p);
     text_add(&line, "%s{\"name\":", first ? "" : ",\n");

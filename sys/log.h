@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { LOG_LINE_MAX = 2048 };
+enum { LOG_LINE_MAX = 2560, LOG_END = 512 /* of it, for what closes a line: no string takes that */ };
 
 /* Text that is being put together. What doesn't fit is left out; full is sticky. */
 struct text {
@@ -34,12 +34,21 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct text *text, co
         text->len += (size_t)n;
 }
 
-/* A JSON string of any bytes: control characters and those that are no ASCII are escaped, byte by byte. */
+/* Is there room for n more bytes of a string, and for what closes the line then? */
+static bool text_has_room(const struct text *text, size_t n)
+{
+    return text->len + n <= sizeof text->bytes - LOG_END;
+}
+
+/* A JSON string of any bytes: control characters and those that are no ASCII are escaped, byte by byte. What doesn't
+ * fit is cut off, so that a line is JSON whatever it has to say. */
 static void text_add_json(struct text *text, const char *string)
 {
     text_add(text, "\"");
     for (const unsigned char *c = (const unsigned char *)string; *c != 0; c++)
-        if (*c < 0x20 || *c >= 0x7f || *c == '"' || *c == '\\')
+        if (!text_has_room(text, sizeof "\\u0000"))
+            text->full = true;
+        else if (*c < 0x20 || *c >= 0x7f || *c == '"' || *c == '\\')
             text_add(text, "\\u%04x", *c);
         else
             text_add(text, "%c", *c);
