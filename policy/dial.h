@@ -92,7 +92,9 @@ static int dial_connect(struct dial *dial)
     int on = 1;
 
     if (dial->server < 0) {
-        dial->server = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        dial->server = sys_result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        if (dial->server < 0)
+            return sys_result_for_other(dial->server);
         setsockopt(dial->server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         socklen_t local_len = ip_addr_to_sockaddr(dial->local, 0, family, &local);
         if (dial->local.version == dial->to.addr.version &&
