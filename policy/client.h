@@ -116,15 +116,25 @@ static int client_connect(const char *name)
     return fd;
 }
 
-static void client_request(int fd, const struct growing *request)
+/* Send a request. 0 or -errno. */
+static int client_try_request(int fd, const struct growing *request)
 {
     for (size_t sent = 0; sent < request->len;) {
         ssize_t n = send(fd, request->p + sent, request->len - sent, MSG_NOSIGNAL);
 
         if (n < 0)
-            die("cannot ask: %s", errno == EAGAIN ? "it doesn't answer" : strerror(errno));
+            return -errno;
         sent += (size_t)n;
     }
+    return 0;
+}
+
+static void client_request(int fd, const struct growing *request)
+{
+    int result = client_try_request(fd, request);
+
+    if (result < 0)
+        die("cannot ask: %s", result == -EAGAIN ? "it doesn't answer" : strerror(-result));
 }
 
 /* Read an answer whole. 0; -EAGAIN: none came; other -errno. The bytes are *room's. */
@@ -406,9 +416,8 @@ static bool ps_one(int directory, const char *name, bool first)
     if (fd == -ECONNREFUSED)
         controlsock_remove_stale(directory, client_directory(), name);
     growing_append(&request, slice_of("\n"));
-    if (fd >= 0)
-        client_request(fd, &request);
-    bool answers_us = fd >= 0 && client_read_answer(fd, &room, &answer) == 0 && slice_is(answer.verb, "ok");
+    bool answers_us = fd >= 0 && client_try_request(fd, &request) == 0 &&
+                      client_read_answer(fd, &room, &answer) == 0 && slice_is(answer.verb, "ok");
     if (answers_us) {
         status_read(answer.fields, &status);
         if (client_given.json)
