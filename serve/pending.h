@@ -207,9 +207,11 @@ static void pending_retry(struct pending *p, bool told)
     uint64_t cookie = p->cookie;
 
     n_yielding -= r->yields;
+    n_joined -= r->joined;
     r->yields = false;
     struct outcome outcome = call_run(r);
     n_yielding += r->yields;
+    n_joined += r->joined;
     if (outcome.what == PEND && r->yields)
         return;
     if (outcome.what == HOLD) { /* its next message has a destination that has to be asked about */
