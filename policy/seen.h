@@ -59,12 +59,14 @@ static size_t seen_add(const char *text, uint16_t command)
     return at;
 }
 
-/* A name's addresses have come. */
+/* A name's addresses have come, from who reads bytes of the network: which name it is, is checked. */
 static void seen_take(const struct lookup *lookup)
 {
+    size_t name = lookup->tag >> 32;
+
     n_seen_answered++;
-    for (size_t i = 0; i < lookup->n && i < LOOKUP_ADDRS && n_seen_addrs < SEEN_ADDRS_MAX; i++)
-        seen_addrs[n_seen_addrs++] = (struct seen_addr){lookup->addrs[i], lookup->tag >> 32};
+    for (size_t i = 0; name < n_seen && i < lookup->n && i < LOOKUP_ADDRS && n_seen_addrs < SEEN_ADDRS_MAX; i++)
+        seen_addrs[n_seen_addrs++] = (struct seen_addr){lookup->addrs[i], name};
 }
 
 /* Is a name being looked up still? */

@@ -181,12 +181,14 @@ static void serve_lookup(void)
 /* The end of learning: wait for the names that are being looked up. */
 static void learn_wait(void)
 {
-    uint64_t end = clock_ms() + LEARN_WAIT_MS;
+    uint64_t now = clock_ms(), end = now + LEARN_WAIT_MS;
     struct pollfd channel = {.fd = here.lookups.channel, .events = POLLIN};
 
-    while (policy.undecided == UNDECIDED_LEARNED && seen_waits() && clock_ms() < end &&
-           poll(&channel, 1, (int)(end - clock_ms())) == 1)
+    while (policy.undecided == UNDECIDED_LEARNED && seen_waits() && now < end &&
+           poll(&channel, 1, (int)(end - now)) == 1) {
         serve_lookup();
+        now = clock_ms();
+    }
 }
 
 /* The channel to the proxy has a message for us, or room for ours. */
