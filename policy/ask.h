@@ -104,8 +104,7 @@ static void ask_compose(struct asker_question *q, const struct request *r)
 
     process_name(r->tid, name);
     process_status_read(r->tid, &status);
-    event_of_destination(&event, &r->to, (struct decision){VERDICT_DENY, 0, RULE_NONE},
-                         r->call == CALL_BIND || r->call == CALL_LISTEN);
+    event_of_destination(&event, &r->to, (struct decision){VERDICT_DENY, 0, RULE_NONE}, takes_port(r->call));
     text_add(&line, "{\"id\":%llu,\"operation\":\"%s\",\"protocol\":\"%s\",\"address\":", (unsigned long long)q->id,
              event.operation, event.protocol);
     text_add_json(&line, event.address);

@@ -184,6 +184,11 @@ static bool is_send(enum call call)
     return call == CALL_SENDTO || call == CALL_SENDMSG || call == CALL_SENDMMSG;
 }
 
+static bool takes_port(enum call call)
+{
+    return call == CALL_BIND || call == CALL_LISTEN;
+}
+
 static enum protocol kind_protocol(struct socket_kind kind)
 {
     switch (kind.protocol) {

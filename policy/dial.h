@@ -282,7 +282,7 @@ static bool name_original(uint64_t cookie, sa_family_t domain, union address *na
 /* Where there are HTTP rules: the proxy, the place where connects wait for it, and who looks up its names. */
 static void http_prepare(void)
 {
-    if (policy.n_http_rules == 0 && !policy.any[LIST_HTTP])
+    if (!policy_has_http())
         return;
     int result = hold_open(&here.holds[0], ip_addr_loopback(4));
     hold_open(&here.holds[1], ip_addr_loopback(6)); /* without IPv6 its sockets wait at the other */

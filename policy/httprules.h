@@ -39,7 +39,7 @@ static bool http_governs(uint16_t port, enum proxy_protocol *protocol)
         for (size_t i = 0; i < policy.http_ports[p].n; i++)
             if (port >= policy.http_ports[p].ranges[i].first && port <= policy.http_ports[p].ranges[i].last) {
                 *protocol = (enum proxy_protocol)p;
-                return policy.n_http_rules > 0 || policy.any[LIST_HTTP];
+                return policy_has_http();
             }
     return false;
 }

@@ -110,7 +110,7 @@ static struct learned *learn(pid_t tid, const struct learned *what)
 /* A destination, a port or a unix socket that no rule decides. sent: more than a connection was made. */
 static void learn_destination(const struct request *r, const struct destination *to, bool sent)
 {
-    bool binds = r->call == CALL_BIND || r->call == CALL_LISTEN;
+    bool binds = takes_port(r->call);
     struct learned what = {.kind = binds ? LEARNED_BIND : LEARNED_REACH, .protocol = to->protocol, .addr = to->addr,
                            .port = to->port, .text = unix_target.name};
 

@@ -152,8 +152,7 @@ static void set_deny_errno(const char *value)
             return;
         }
     die("--deny-errno '%s': unknown error; ECONNREFUSED, EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT, "
-        "ENETDOWN, "
-        "EADDRNOTAVAIL, ECONNRESET, ECONNABORTED or EHOSTDOWN would be right", value);
+        "ENETDOWN, EADDRNOTAVAIL, ECONNRESET, ECONNABORTED or EHOSTDOWN would be right", value);
 }
 
 /* A duration in seconds, `max` at most: a number, or one with s, m or h. */

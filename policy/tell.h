@@ -78,7 +78,6 @@ static uint64_t n_permitted, n_denied;
 
 static void tell_destination(const struct request *r, const struct destination *to, struct decision decision)
 {
-    bool binds = r->call == CALL_BIND || r->call == CALL_LISTEN;
     struct event event = {.operation = call_names[r->call]};
 
     if (to->kind == DESTINATION_NONE || (to->kind == DESTINATION_UNIX && decision.error == ECONNREFUSED))
@@ -86,7 +85,7 @@ static void tell_destination(const struct request *r, const struct destination *
     *(decision.verdict == VERDICT_ALLOW ? &n_permitted : &n_denied) += 1;
     if (decision.verdict == VERDICT_ALLOW && !settings.log_allowed)
         return;
-    event_of_destination(&event, to, decision, binds);
+    event_of_destination(&event, to, decision, takes_port(r->call));
     event_tell(&event, r->tid);
     if (policy.undecided == UNDECIDED_LEARNED && decision.verdict == VERDICT_DENY && decision.rule == RULE_NONE)
         learn_refused(r, event.subject, event.allow);

@@ -343,7 +343,7 @@ static bool trap_applies(const struct trap *trap, bool leaders_table)
     case WHEN_SENDS:
         return policy.traps_sends;
     case WHEN_HTTP:
-        return policy.n_http_rules > 0 || policy.any[LIST_HTTP];
+        return policy_has_http();
     case WHEN_LEARNING:
         return policy.undecided == UNDECIDED_LEARNED;
     case WHEN_HOSTS:

@@ -29,7 +29,6 @@ enum {
     ENV_MAX = 256,
     COMMAND_WORDS_MAX = 256, /* in a policy file */
     ASK_SECONDS = 60,        /* where --ask-timeout doesn't say how long an answer may take */
-    DNS_PORT = 53,
 };
 
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOLS };
@@ -46,8 +45,9 @@ static const char *scheme_of(enum protocol protocol)
 
 enum rule_list { LIST_ALLOW, LIST_DENY, LIST_BIND, LIST_BIND_DENY, LIST_HTTP, LIST_HTTP_DENY, LISTS };
 
-static const char *list_options[LISTS] = {"--net-allow",     "--net-deny",   "--net-allow-bind",
-                                                "--net-deny-bind", "--http-allow", "--http-deny"};
+static const char *list_options[LISTS] = {
+    "--net-allow", "--net-deny", "--net-allow-bind", "--net-deny-bind", "--http-allow", "--http-deny",
+};
 
 enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REDIRECT /* allowed, to the proxy */, VERDICT_ASK };
 
@@ -136,6 +136,11 @@ struct policy {
 };
 
 static struct policy policy;
+
+static bool policy_has_http(void)
+{
+    return policy.n_http_rules > 0 || policy.any[LIST_HTTP]; /* the latter alone: by an empty @FILE */
+}
 
 /* The capabilities that the supervisor keeps in force: to look into processes of other users, to signal them, and to
  * act with their credentials. The command's own stay permitted, to be taken for a call on its behalf; they are in force

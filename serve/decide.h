@@ -153,7 +153,7 @@ static struct decision settle(struct request *r, const struct destination *to, s
         learn_destination(r, to, is_send(r->call));
         return (struct decision){VERDICT_ALLOW, 0, RULE_LEARNED};
     }
-    struct subject subject = subject_of(to, r->call == CALL_BIND || r->call == CALL_LISTEN);
+    struct subject subject = subject_of(to, takes_port(r->call));
     const struct remembered *known = remembered_find(&subject);
     enum answer answer = r->answer != ANSWER_NONE && subject_same(&r->asked, &subject) ? r->answer : ANSWER_NONE;
     if (known->subject.kind != 0)

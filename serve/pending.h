@@ -266,7 +266,7 @@ static void pending_judge_held(struct pending *p)
     struct request *r = &p->request;
 
     r->judged = live.order;
-    if (r->to.kind != DESTINATION_IP || r->call == CALL_BIND || r->call == CALL_LISTEN)
+    if (r->to.kind != DESTINATION_IP || takes_port(r->call))
         return;
     live_find_scopes_of(r->tid);
     if (is_undecided(&r->to, decide(&r->to)))

@@ -20,21 +20,30 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* Read the value of the option that is set, of `least` bytes at least, as far as there is room for it. Its length as it
+ * is read, or -errno. */
+static int64_t parse_option(struct request *r, size_t least, void *value, size_t room)
+{
+    int64_t len = (int32_t)r->args[4];
+    int result = parse_socket(r);
+
+    if (result == 0 && len < (int64_t)least)
+        result = -EINVAL;
+    len = len < (int64_t)room ? len : (int64_t)room;
+    if (result == 0)
+        result = child_read(r->tid, r->args[3], value, (size_t)len);
+    return result < 0 ? result : len;
+}
+
 /* Join a multicast group on behalf: it is decided as a send to the group, whatever the port. */
 static struct outcome call_join(struct request *r)
 {
     uint8_t value[512] = {0};
     int level = (int)r->args[1], option = (int)r->args[2];
-    int64_t len = (int32_t)r->args[4];
-    int result = parse_socket(r);
+    int64_t len = parse_option(r, 0, value, sizeof value);
 
-    if (result == 0 && len < 0)
-        result = -EINVAL;
-    len = len < (int64_t)sizeof value ? len : (int64_t)sizeof value;
-    if (result == 0)
-        result = child_read(r->tid, r->args[3], value, (size_t)len);
-    if (result < 0)
-        return outcome_reply(result);
+    if (len < 0)
+        return outcome_reply(len);
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
     r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_UDP}; /* TCP sockets can join, too */
@@ -57,13 +66,11 @@ static struct outcome call_join(struct request *r)
 /* SO_REUSEADDR under --port-remap: it stays off while something is on its way to the socket. */
 static struct outcome call_reuse(struct request *r)
 {
-    int value = 0, result = parse_socket(r);
+    int value = 0;
+    int64_t len = parse_option(r, sizeof value, &value, sizeof value);
 
-    if (result == 0)
-        result = (int32_t)r->args[4] < (int32_t)sizeof value ? -EINVAL
-                                                            : child_read(r->tid, r->args[3], &value, sizeof value);
-    if (result < 0)
-        return outcome_reply(result);
+    if (len < 0)
+        return outcome_reply(len);
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
     struct remap_kept *kept = remap_kept_of(&remap, r->pin);
@@ -79,20 +86,15 @@ static struct outcome call_reuse(struct request *r)
 static struct outcome call_linger(struct request *r)
 {
     struct linger value = {0, 0};
-    int64_t len = (int32_t)r->args[4];
-    int result = parse_socket(r);
+    size_t room = (int32_t)r->args[4] < (int32_t)sizeof value ? sizeof(int) : sizeof value; /* as the kernel reads it */
+    int64_t len = parse_option(r, sizeof(int), &value, room);
 
-    if (settings.no_getfd && result == -EACCES) {
+    if (settings.no_getfd && r->pin == -EACCES) {
         here.closer.lingers = true;
         return (struct outcome){CONTINUE, 0};
     }
-    if (result == 0 && len < (int64_t)sizeof(int))
-        result = -EINVAL;
-    len = len < (int64_t)sizeof value ? (int64_t)sizeof(int) : (int64_t)sizeof value;
-    if (result == 0)
-        result = child_read(r->tid, r->args[3], &value, (size_t)len);
-    if (result < 0)
-        return outcome_reply(result);
+    if (len < 0)
+        return outcome_reply(len);
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
     bool waits = len == sizeof value && value.l_onoff && value.l_linger != 0;

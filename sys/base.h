@@ -159,4 +159,12 @@ static const uint8_t *cursor_take(struct cursor *c, size_t n)
     return c->p + c->pos - n;
 }
 
+/* A number of two bytes in network order. */
+static uint16_t cursor_u16(struct cursor *c)
+{
+    const uint8_t *p = cursor_take(c, 2);
+
+    return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
+}
+
 #endif

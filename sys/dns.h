@@ -5,6 +5,7 @@
 #include "base.h"
 
 enum {
+    DNS_PORT = 53,
     DNS_LABEL_MAX = 63,
     DNS_NAME_MAX = 255,       /* bytes on the wire, the root's zero included */
     DNS_HEADER_LEN = 12,
@@ -163,18 +164,11 @@ static bool dns_name_text(const struct dns_name *name, char to[DNS_NAME_MAX + 1]
 
 /* ---- reading ---- */
 
-static uint16_t dns_read_u16(struct cursor *c)
-{
-    const uint8_t *p = cursor_take(c, 2);
-
-    return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
-}
-
 static uint32_t dns_read_u32(struct cursor *c)
 {
-    uint32_t high = dns_read_u16(c);
+    uint32_t high = cursor_u16(c);
 
-    return high << 16 | dns_read_u16(c);
+    return high << 16 | cursor_u16(c);
 }
 
 /* The name at the cursor, which moves past it. A pointer must lead to before the labels that it ends: then it can
@@ -217,18 +211,18 @@ static void dns_read_name(struct cursor *c, struct dns_name *name)
 static int dns_read_start(struct dns_reader *reader, const uint8_t *bytes, size_t len)
 {
     *reader = (struct dns_reader){.at = {.p = bytes, .len = len}};
-    reader->id = dns_read_u16(&reader->at);
-    reader->flags = dns_read_u16(&reader->at);
-    uint16_t questions = dns_read_u16(&reader->at);
+    reader->id = cursor_u16(&reader->at);
+    reader->flags = cursor_u16(&reader->at);
+    uint16_t questions = cursor_u16(&reader->at);
     for (size_t i = 0; i < DNS_SECTIONS; i++)
-        reader->left[i] = dns_read_u16(&reader->at);
+        reader->left[i] = cursor_u16(&reader->at);
     if (questions > 1)
         return -EBADMSG;
     reader->has_question = questions == 1;
     if (reader->has_question) {
         dns_read_name(&reader->at, &reader->question.name);
-        reader->question.type = dns_read_u16(&reader->at);
-        reader->question.class = dns_read_u16(&reader->at);
+        reader->question.type = cursor_u16(&reader->at);
+        reader->question.class = cursor_u16(&reader->at);
     }
     return reader->at.bad ? -EBADMSG : 0;
 }
@@ -288,13 +282,13 @@ static int dns_read_record(struct dns_reader *reader, struct dns_record *record)
     reader->left[section]--;
     *record = (struct dns_record){.section = (enum dns_section)section};
     dns_read_name(c, &record->name);
-    record->type = dns_read_u16(c);
-    record->class = dns_read_u16(c);
+    record->type = cursor_u16(c);
+    record->class = cursor_u16(c);
     record->ttl = dns_read_u32(c);
     if (record->type != DNS_OPT && record->ttl > INT32_MAX)
         record->ttl = 0; /* RFC 2181, 8 */
 
-    size_t len = dns_read_u16(c), end = c->pos + len;
+    size_t len = cursor_u16(c), end = c->pos + len;
     if (cursor_take(c, len) == NULL)
         return -EBADMSG;
     struct cursor data = {.p = c->p, .len = end, .pos = end - len};

@@ -5,12 +5,10 @@
 #include "addr.h"
 #include "base.h"
 #include "growing.h"
+#include "kernel.h"
 
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 enum { HOSTS_FILE_MAX = 16 * 1024 * 1024 }; /* block lists come as hosts files */
 
@@ -30,12 +28,12 @@ static int hosts_open_in(const char *root, const char *path)
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     struct stat status;
 
-    int dir CLOSE_FD = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int dir CLOSE_FD = sys_open(root, O_PATH | O_DIRECTORY);
     if (dir < 0)
-        return -errno;
-    int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+        return dir;
+    int fd = sys_openat2(dir, path, &how);
     if (fd < 0)
-        return -errno;
+        return fd;
     if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
         close(fd);
         return -EINVAL;
@@ -46,11 +44,9 @@ static int hosts_open_in(const char *root, const char *path)
 /* Add a file to `text`. root is NULL, or the directory that is its root. 0 or -errno: -EFBIG above HOSTS_FILE_MAX. */
 static int hosts_load(struct growing *text, const char *root, const char *path)
 {
-    int fd CLOSE_FD = root ? hosts_open_in(root, path) : open(path, O_RDONLY | O_CLOEXEC);
+    int fd CLOSE_FD = root ? hosts_open_in(root, path) : sys_open(path, O_RDONLY);
 
-    if (fd < 0)
-        return root ? fd : -errno;
-    return growing_read(text, fd, HOSTS_FILE_MAX);
+    return fd < 0 ? fd : growing_read(text, fd, HOSTS_FILE_MAX);
 }
 
 /* ---- reading ---- */

@@ -9,12 +9,10 @@
 
 enum {
     INETDIAG_LOOPBACK = 1, /* the loopback interface's number, in every namespace */
-    INETDIAG_ESTABLISHED = 1, /* states (include/net/tcp_states.h) */
-    INETDIAG_LISTEN = 10,
-    /* States, as bits for inetdiag_each. UDP sockets are connected or closed. */
+    /* States (include/net/tcp_states.h), as bits for inetdiag_each. UDP sockets are connected or closed. */
     INETDIAG_CONNECTING = 1 << 2,
     INETDIAG_CLOSED = 1 << 7,     /* what is bound and nothing more is told as that, too */
-    INETDIAG_LISTENING = 1 << INETDIAG_LISTEN,
+    INETDIAG_LISTENING = 1 << 10,
     INETDIAG_BOUND = 1 << 13, /* to a port, and nothing more; Linux 6.8 */
 };
 

@@ -12,7 +12,6 @@
 enum {
     RESOLVCONF_SERVERS_MAX = 8,
     RESOLVCONF_SEARCH_MAX = 8,
-    RESOLVCONF_PORT = 53,
     RESOLVCONF_NDOTS_MAX = 15, /* these three: the limits of resolv.conf(5) */
     RESOLVCONF_TIMEOUT_MAX = 30,
     RESOLVCONF_ATTEMPTS_MAX = 5,
@@ -66,9 +65,9 @@ static int resolvconf_parse_addr(struct slice text, struct resolvconf_server *se
 /* Add a server: IP, IPv4:port or [IPv6]:port. 0, -EINVAL, or -ENOSPC when there are RESOLVCONF_SERVERS_MAX already. */
 static int resolvconf_add_server(struct resolvconf *config, struct slice text)
 {
-    struct resolvconf_server server = {.port = RESOLVCONF_PORT};
+    struct resolvconf_server server = {.port = DNS_PORT};
     struct slice addr = text, port = {NULL, 0};
-    uint64_t number = RESOLVCONF_PORT;
+    uint64_t number = DNS_PORT;
 
     if (config->n_servers == RESOLVCONF_SERVERS_MAX)
         return -ENOSPC;
@@ -131,7 +130,7 @@ static void resolvconf_parse(struct resolvconf *config, struct slice text)
         struct slice line = slice_split(&text, '\n'), word = hosts_word(&line);
 
         if (slice_is(word, "nameserver")) {
-            struct resolvconf_server server = {.port = RESOLVCONF_PORT};
+            struct resolvconf_server server = {.port = DNS_PORT};
             if (config->n_servers < RESOLVCONF_SERVERS_MAX && resolvconf_parse_addr(hosts_word(&line), &server) == 0)
                 config->servers[config->n_servers++] = server;
         } else if (slice_is(word, "options")) {

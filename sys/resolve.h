@@ -199,7 +199,7 @@ static void resolve_print_server(struct text *text, const struct resolvconf_serv
 {
     char endpoint[IP_ENDPOINT_MAX];
 
-    ip_endpoint_format(endpoint, sizeof endpoint, server->addr, server->port == RESOLVCONF_PORT ? 0 : server->port);
+    ip_endpoint_format(endpoint, sizeof endpoint, server->addr, server->port == DNS_PORT ? 0 : server->port);
     text_add(text, "%s", endpoint);
 }
 

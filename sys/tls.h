@@ -32,13 +32,6 @@ struct tls_hello {
     size_t size;                 /* bytes of its records, and of those before it */
 };
 
-static uint16_t tls_read_u16(struct cursor *c)
-{
-    const uint8_t *p = cursor_take(c, 2);
-
-    return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
-}
-
 static uint8_t tls_read_u8(struct cursor *c)
 {
     const uint8_t *p = cursor_take(c, 1);
@@ -49,7 +42,7 @@ static uint8_t tls_read_u8(struct cursor *c)
 /* A vector: its length in one byte or two, then its bytes, as a cursor over them alone. */
 static struct cursor tls_read_vector(struct cursor *c, unsigned width)
 {
-    size_t len = width == 1 ? tls_read_u8(c) : tls_read_u16(c);
+    size_t len = width == 1 ? tls_read_u8(c) : cursor_u16(c);
     const uint8_t *p = cursor_take(c, len);
 
     return (struct cursor){.p = p, .len = p ? len : 0};
@@ -91,7 +84,7 @@ static int tls_read_hello(struct cursor c, struct tls_hello *hello)
     if (c.bad || c.pos != c.len)
         return -EBADMSG;
     while (extensions.pos < extensions.len && !extensions.bad && !bad) {
-        uint16_t type = tls_read_u16(&extensions);
+        uint16_t type = cursor_u16(&extensions);
         struct cursor extension = tls_read_vector(&extensions, 2);
 
         if (extensions.bad)
@@ -180,7 +173,7 @@ static int tls_is_retry(const uint8_t *bytes, size_t len)
 /* A fatal alert as it goes out. */
 static void tls_write_alert(uint8_t to[TLS_ALERT_LEN], enum tls_alert alert)
 {
-    const uint8_t bytes[TLS_ALERT_LEN] = {21, 3, 3, 0, 2, 2, (uint8_t)alert};
+    const uint8_t bytes[TLS_ALERT_LEN] = {TLS_ALERT, 3, 3, 0, 2, 2, (uint8_t)alert};
 
     memcpy(to, bytes, sizeof bytes);
 }
