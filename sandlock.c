@@ -1,9 +1,9 @@
 /* sandlock - run a command that reaches only the network addresses it was given.
  *
  * Here are main and the start of the command. serve/ has what happens to a call that the filter traps: loop.h receives
- * its notification, dispatch.h finds its function (connect(2)'s is in connect.h), which reads the arguments by parse.h,
- * judges them by decide.h and carries the call out, and reply.h answers. policy/ has the rules, and what is reported.
- * sys/ has the mechanism, which knows nothing of rules. */
+ * its notification, pending.h has it carried out, and keeps it where it must wait. dispatch.h finds its function
+ * (connect(2)'s is in connect.h), which reads the arguments by parse.h, judges them by decide.h and makes the call.
+ * reply.h answers. policy/ has the rules, and what is reported. sys/ has the mechanism, which knows nothing of rules. */
 #define INIT_POLICY "/etc/sandlock.policy" /* of a first process without arguments */
 
 #include "serve/cmsg.h"
@@ -287,6 +287,22 @@ static void main_warn_of_udp(void)
     }
 }
 
+/* What serving has to know of this kernel, and of our own rights. */
+static void main_take_features(const struct features *features)
+{
+    here.killable = features->killable;
+    here.proc = features->proc;
+    here.pins.by_thread = features->threads;
+    settings.no_getfd = settings.no_getfd || !features->getfd;
+    here.pins.table = settings.no_getfd ? &made_sockets : NULL;
+    settings.unscoped = features->landlock < LANDLOCK_ABI_SCOPE;
+    settings.unowned =
+        settings.unscoped || !(landlock_scope_is_mended(features->major, features->minor, features->patch) ||
+                               landlock_scope_holds(features->landlock));
+    settings.landlocked = features->landlock >= LANDLOCK_ABI_NET;
+    settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
+}
+
 static int run_command(char **argv)
 {
     static const int caught[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH,
@@ -306,22 +322,12 @@ static int run_command(char **argv)
     main_close_on_exec();
     server_start(argv);
     calls_init();
-    here.killable = features.killable;
-    here.proc = features.proc;
-    here.pins.by_thread = features.threads;
-    settings.no_getfd = settings.no_getfd || !features.getfd;
-    here.pins.table = settings.no_getfd ? &made_sockets : NULL;
+    main_take_features(&features);
     if (settings.port_remap)
         remap_prepare();
     c.ruleset = files_prepare(features.landlock);
     c.hosts_mount = hosts_prepare();
     main_prepare_environment();
-    settings.unscoped = features.landlock < LANDLOCK_ABI_SCOPE;
-    settings.unowned =
-        settings.unscoped || !(landlock_scope_is_mended(features.major, features.minor, features.patch) ||
-                               landlock_scope_holds(features.landlock));
-    settings.landlocked = features.landlock >= LANDLOCK_ABI_NET;
-    settings.unprivileged = !caps_has(CAP_SYS_PTRACE);
     http_prepare();
     lookups_prepare();
     if (traps_assemble(&filter, MACHINE_OURS, !features.threads || settings.no_getfd) < 0)
@@ -355,9 +361,8 @@ static bool explain_one(const struct rule *rule, enum protocol protocol)
     struct destination to = {.kind = DESTINATION_IP, .protocol = protocol, .addr = rule->prefix.addr,
                              .port = rule->n_ports ? rule->ports[0].first : 0};
     struct decision decision = decide(&to);
-    struct event event = {.operation = "explain"};
-
     const struct special_range *range = policy.names_ranges ? special_find(to.addr) : NULL;
+    struct event event = {.operation = "explain"};
 
     event_of_destination(&event, &to, decision, false);
     bool asked = policy.undecided == UNDECIDED_ASKED && is_undecided(&to, decision);

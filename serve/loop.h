@@ -208,10 +208,41 @@ static int serve_control(int wait)
     return server.n_waiting > 0 ? 0 : wait;
 }
 
+/* Look at what waits, and (sweeps) at sockets that we hold, when it is time. */
+static void serve_tick(bool sweeps)
+{
+    static uint64_t next_tick, next_sweep;
+
+    if (sweeps && clock_ms() >= next_sweep) {
+        pintable_sweep(&made_sockets, &here.closer);
+        remap_sweep(&remap);
+        next_sweep = clock_ms() + (finder.beside != 0 ? TICK_MS : SWEEP_MS);
+    }
+    if (n_pending > 0 && clock_ms() >= next_tick) {
+        pending_tick_some();
+        next_tick = clock_ms() + TICK_MS;
+    }
+}
+
+/* The command has ended: so do those who wait, our helpers, and what is left of its processes. */
+static void serve_end(void)
+{
+    while (n_pending > 0)
+        pending_end(&pending[pending_order[0]], (struct outcome){VANISHED, 0});
+    learn_wait();
+    closer_end(&here.closer);
+    helper_end(&here.proxy);
+    helper_end(&here.lookups);
+    coprocess_end(&ask_helper, ASK_PATIENCE_MS);
+    pin_forget(&here.pins); /* looking through /proc takes descriptors */
+    if (process_end_descendants(here.command) < 0)
+        say("there is no /proc: what the command left behind forks faster than it is found, and isn't all ended");
+}
+
 /* Serve until the command has ended (--wait-all: until all have). Its exit status, or 124. */
 static int serve(void)
 {
-    uint64_t deadline = settings.timeout ? clock_ms() + settings.timeout * 1000ull : 0, next_tick = 0, next_sweep = 0;
+    uint64_t deadline = settings.timeout ? clock_ms() + settings.timeout * 1000ull : 0;
     bool expired = false;
     int status = -1;
     enum children children = CHILDREN_LEFT;
@@ -235,34 +266,15 @@ static int serve(void)
             ended = ended || events[i].data.u64 == EVENT_SIGNALS;
             serve_event(&events[i]);
         }
-        for (size_t i = n_pending; i-- > 0 && n_yielding > 0;)
-            if (i < n_pending && pending[pending_order[i]].request.yields)
-                pending_retry(&pending[pending_order[i]], false);
+        pending_go_on();
         if (ended)
             children = serve_children(&status);
         if (children == CHILDREN_NONE && status < 0)
             status = EXIT_OURS; /* can't happen: the command is our child */
         ask_send();
-        if (sweeps && clock_ms() >= next_sweep) {
-            pintable_sweep(&made_sockets, &here.closer);
-            remap_sweep(&remap);
-            next_sweep = clock_ms() + (finder.beside != 0 ? TICK_MS : SWEEP_MS);
-        }
-        if (n_pending > 0 && clock_ms() >= next_tick) {
-            pending_tick_some();
-            next_tick = clock_ms() + TICK_MS;
-        }
+        serve_tick(sweeps);
     }
-    while (n_pending > 0)
-        pending_end(&pending[pending_order[0]], (struct outcome){VANISHED, 0});
-    learn_wait();
-    closer_end(&here.closer);
-    helper_end(&here.proxy);
-    helper_end(&here.lookups);
-    coprocess_end(&ask_helper, ASK_PATIENCE_MS);
-    pin_forget(&here.pins); /* looking through /proc takes descriptors */
-    if (process_end_descendants(here.command) < 0)
-        say("there is no /proc: what the command left behind forks faster than it is found, and isn't all ended");
+    serve_end();
     return expired ? EXIT_TIMEOUT : status;
 }
 

@@ -234,6 +234,14 @@ static void pending_retry(struct pending *p, bool told)
         pending_end_joined(cookie, outcome.value == 0 ? 0 : -ECONNABORTED);
 }
 
+/* Those that let others have their turn go on. */
+static void pending_go_on(void)
+{
+    for (size_t i = n_pending; i-- > 0 && n_yielding > 0;)
+        if (i < n_pending && pending[pending_order[i]].request.yields)
+            pending_retry(&pending[pending_order[i]], false);
+}
+
 /* Has a signal come that interrupts a waiting call (signal(7))? 0: no; else the errno to end the call with. ERESTARTSYS
  * the kernel turns into EINTR or a restart, but only in the thread that it chose for the signal; any other thread would
  * see the number 512 itself. */

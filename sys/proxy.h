@@ -140,56 +140,61 @@ static void proxy_next(struct proxy_conn *c)
         proxy_linger(c);
 }
 
-/* Move the request's part for a turn. Whether there was progress; *goes_on: more is to be done at once. */
-static bool proxy_step_up(struct proxy_conn *c, bool *goes_on)
+/* Move a request's body, or what a tunnel carries, for a turn. Whether there was progress; *goes_on: more is to be done
+ * at once. */
+static bool proxy_step_body(struct proxy_conn *c, bool *goes_on)
+{
+    int result = proxy_flow(&c->up, &c->client, &c->server);
+
+    *goes_on = *goes_on || result == RELAY_GOES_ON;
+    if (result == RELAY_ENDED) {
+        shutdown(c->server.fd, SHUT_WR);
+        c->up.relay.passes = 0;
+    } else if (result == RELAY_PASSED && c->request == REQUEST_BODY) {
+        c->whole = true;
+        c->request = REQUEST_SENT;
+    } else if (result == -EBADMSG && c->response == RESPONSE_HEAD && c->down.relay.buffer == NULL) {
+        proxy_close_end(&c->server);
+        proxy_refuse_malformed(c);
+    } else if (result == -EBADMSG || c->up.relay.eof) { /* what the client sends is no body, or ends before it does */
+        proxy_linger(c);
+    } else if (result < 0) { /* the server takes no more, but may have answered */
+        c->closes = true;
+        c->up.relay.passes = 0;
+        relay_drop(&c->up.relay);
+        c->up.body = HTTP_BODY_NONE;
+        c->request = REQUEST_SENT;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Throw away what comes from a client that is to go. */
+static void proxy_waste(struct proxy_conn *c)
 {
     char waste[4096];
-    int result;
 
+    while (c->client.readable) {
+        ssize_t n = recv(c->client.fd, waste, sizeof waste, 0);
+        c->client.readable = n > 0;
+        c->up.relay.eof = n == 0 || (n < 0 && errno != EAGAIN);
+    }
+}
+
+/* Do what can be done for the request, for a turn. Whether there was progress; *goes_on as above. */
+static bool proxy_step_up(struct proxy_conn *c, bool *goes_on)
+{
     switch (c->request) {
     case REQUEST_HEAD:
         return proxy_read_head(c);
-    case REQUEST_BODY:
     case REQUEST_TUNNEL:
-        if (c->request == REQUEST_TUNNEL && c->up.relay.passes == 0) /* it has ended */
-            return false;
-        result = proxy_flow(&c->up, &c->client, &c->server);
-        *goes_on = *goes_on || result == RELAY_GOES_ON;
-        if (result == RELAY_ENDED) {
-            shutdown(c->server.fd, SHUT_WR);
-            c->up.relay.passes = 0;
-            return true;
-        }
-        if (result == RELAY_PASSED && c->request == REQUEST_BODY) {
-            c->whole = true;
-            c->request = REQUEST_SENT;
-            return true;
-        }
-        if (result == -EBADMSG && c->response == RESPONSE_HEAD && c->down.relay.buffer == NULL) {
-            proxy_close_end(&c->server);
-            proxy_refuse_malformed(c);
-            return true;
-        }
-        if (result == -EBADMSG || c->up.relay.eof) { /* what the client sends is no body, or ends before it does */
-            proxy_linger(c);
-            return true;
-        }
-        if (result < 0) { /* the server takes no more, but may have answered */
-            c->closes = true;
-            c->up.relay.passes = 0;
-            relay_drop(&c->up.relay);
-            c->up.body = HTTP_BODY_NONE;
-            c->request = REQUEST_SENT;
-            return true;
-        }
-        return false;
+        return c->up.relay.passes > 0 && proxy_step_body(c, goes_on); /* else it has ended */
+    case REQUEST_BODY:
+        return proxy_step_body(c, goes_on);
     case REQUEST_LINGER:
-        while (c->client.readable) {
-            ssize_t n = recv(c->client.fd, waste, sizeof waste, 0);
-            c->client.readable = n > 0;
-            c->up.relay.eof = n == 0 || (n < 0 && errno != EAGAIN);
-        }
-        return false;
+        proxy_waste(c);
+        break;
     case REQUEST_DIAL:
     case REQUEST_SENT:
         break;
