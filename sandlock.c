@@ -8,6 +8,7 @@
 
 #include "serve/cmsg.h"
 #include "serve/decide.h"
+#include "serve/dial.h"
 #include "serve/loop.h"
 #include "policy/ask.h"
 #include "policy/build.h"
@@ -15,7 +16,6 @@
 #include "policy/check.h"
 #include "policy/client.h"
 #include "policy/control.h"
-#include "policy/dial.h"
 #include "policy/events.h"
 #include "policy/files.h"
 #include "policy/hostsfile.h"

@@ -4,9 +4,9 @@
 
 #include "continue.h"
 #include "decide.h"
+#include "dial.h"
 #include "parse.h"
 #include "../policy/call.h"
-#include "../policy/dial.h"
 #include "../policy/files.h"
 #include "../policy/learn.h"
 #include "../policy/portremap.h"

@@ -4,10 +4,10 @@
 
 #include "continue.h"
 #include "decide.h"
+#include "dial.h"
 #include "parse.h"
 #include "standin.h"
 #include "../policy/call.h"
-#include "../policy/dial.h"
 #include "../policy/live.h"
 #include "../policy/portremap.h"
 #include "../policy/tell.h"

@@ -3,6 +3,7 @@
 #define SERVE_LOOP_H
 
 #include "asked.h"
+#include "dial.h"
 #include "made.h"
 #include "pending.h"
 #include "reply.h"
@@ -12,7 +13,6 @@
 #include "../policy/call.h"
 #include "../policy/change.h"
 #include "../policy/control.h"
-#include "../policy/dial.h"
 #include "../policy/hostsfile.h"
 #include "../policy/live.h"
 #include "../policy/portremap.h"

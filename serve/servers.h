@@ -3,10 +3,10 @@
 #define SERVE_SERVERS_H
 
 #include "decide.h"
+#include "dial.h"
 #include "pending.h"
 #include "../policy/build.h"
 #include "../policy/call.h"
-#include "../policy/dial.h"
 #include "../policy/httpjudge.h"
 #include "../policy/httprules.h"
 #include "../policy/live.h"

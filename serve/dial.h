@@ -1,12 +1,12 @@
 /* dial.h - HTTP: connects that wait for the proxy, and its connections to servers */
-#ifndef POLICY_DIAL_H
-#define POLICY_DIAL_H
+#ifndef SERVE_DIAL_H
+#define SERVE_DIAL_H
 
-#include "types.h"
-#include "call.h"
-#include "httpjudge.h"
-#include "httprules.h"
-#include "live.h"
+#include "../policy/call.h"
+#include "../policy/httpjudge.h"
+#include "../policy/httprules.h"
+#include "../policy/live.h"
+#include "../policy/types.h"
 #include "../sys/addr.h"
 #include "../sys/base.h"
 #include "../sys/helper.h"
