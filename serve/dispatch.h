@@ -5,6 +5,8 @@
 #include "bind.h"
 #include "connect.h"
 #include "continue.h"
+#include "look.h"
+#include "names.h"
 #include "open.h"
 #include "process.h"
 #include "send.h"
