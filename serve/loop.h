@@ -22,6 +22,7 @@
 #include "../sys/clock.h"
 #include "../sys/closer.h"
 #include "../sys/coprocess.h"
+#include "../sys/descendants.h"
 #include "../sys/helper.h"
 #include "../sys/limits.h"
 #include "../sys/lostreply.h"
@@ -71,7 +72,7 @@ static void signal_command(int sig)
     if (here.command > 0)
         kill(here.command, sig);
     else
-        process_signal_descendants(sig);
+        descendants_signal(sig);
 }
 
 /* Pass a signal that we got on to the command, if a process outside sent it. What the kernel sent (Ctrl-C on a
@@ -235,7 +236,7 @@ static void serve_end(void)
     helper_end(&here.lookups);
     coprocess_end(&ask_helper, ASK_PATIENCE_MS);
     pin_forget(&here.pins); /* looking through /proc takes descriptors */
-    if (process_end_descendants(here.command) < 0)
+    if (descendants_end(here.command) < 0)
         say("there is no /proc: what the command left behind forks faster than it is found, and isn't all ended");
 }
 

@@ -1,4 +1,4 @@
-/* process.h - what /proc says of a thread, and ending every descendant (proc(5), prctl(2) PR_SET_CHILD_SUBREAPER) */
+/* process.h - what /proc says of threads and processes (proc(5)) */
 #ifndef PROCESS_H
 #define PROCESS_H
 
@@ -6,12 +6,14 @@
 #include "procfs.h"
 
 #include <dirent.h>
-#include <signal.h>
-#include <sys/wait.h>
 
-enum { PROCESS_NAME_MAX = 16, PROCESS_SCAN_MAX = 32768, PROCESS_LOOKS = 64, PROCESS_STATUS_MAX = 8192,
-       PROCESS_NUMBERS = 4194304, PROCESS_REAP_MAX = 65536, PROCESS_ROUNDS_MAX = 1000,
-       PROCESS_BLIND_ROUNDS_MAX = 100, PROCESS_RECENT = 8192, PROCESS_DEPTH_MAX = 1024 };
+enum {
+    PROCESS_NAME_MAX = 16,
+    PROCESS_STATUS_MAX = 8192,
+    PROCESS_LOOKS = 64,       /* at the threads of one process */
+    PROCESS_SCAN_MAX = 32768, /* processes that are looked through */
+    PROCESS_DEPTH_MAX = 1024, /* generations between a process and its ancestor */
+};
 
 /* What /proc/TID/status says. Signal sets have signal n at bit n - 1. */
 struct process_status {
@@ -249,160 +251,6 @@ static bool process_list_descends(struct process_list *list, struct process_entr
         above->ours = ours;
     }
     return ours;
-}
-
-/* The number of the process whose exit was taken last; 0: none was. */
-static pid_t process_ended_last;
-
-/* Take the exits there are, without waiting, and a bounded number: a storm may bring new ones for ever. How many;
- * -ECHILD when no child is left. */
-static int process_reap(void)
-{
-    int taken = 0;
-
-    while (taken < PROCESS_REAP_MAX) {
-        pid_t pid = waitpid(-1, NULL, WNOHANG);
-
-        if (pid <= 0)
-            return pid < 0 && taken == 0 ? -errno : taken;
-        process_ended_last = pid;
-        taken++;
-    }
-    return taken;
-}
-
-/* When each descendant of ours that was found started: its number alone may be a stranger's by now. 0: none. */
-static uint64_t process_found[PROCESS_NUMBERS];
-
-/* Is this process, whose parent and start were read, a descendant of `self`? Known ones need no look at their
- * ancestors. */
-static bool process_is_ours(pid_t pid, pid_t parent, pid_t self)
-{
-    uint64_t started;
-
-    if (parent == self)
-        return true;
-    if (parent <= 0 || parent >= PROCESS_NUMBERS)
-        return false;
-    if (process_found[parent] != 0 && process_parent(parent, &started) > 0 && started == process_found[parent])
-        return true;
-    return process_descends(pid, self);
-}
-
-/* Send a signal to every descendant of ours. How many there were; -errno without /proc. The kernel lists processes
- * by their numbers, and gives new ones higher numbers: while one is forked, the pass is behind it still. */
-static int process_signal_descendants(int sig)
-{
-    DIR *all = opendir(procfs);
-    pid_t self = getpid();
-    int n = 0;
-
-    if (all == NULL)
-        return -errno;
-    for (struct dirent *entry; (entry = readdir(all)) != NULL;) {
-        uint64_t pid, started = 0;
-
-        if (parse_uint(slice_of(entry->d_name), PROCESS_NUMBERS - 1, &pid) < 0 || (pid_t)pid == self)
-            continue;
-        pid_t parent = process_parent((pid_t)pid, &started);
-        if (!process_is_ours((pid_t)pid, parent, self))
-            continue;
-        process_found[pid] = started;
-        kill((pid_t)pid, sig);
-        n++;
-    }
-    closedir(all);
-    return n;
-}
-
-/* Send a signal to our own children, which orphans become, the newest first: fast enough for a storm of short lives.
- * Does nothing where the kernel has no list of them (CONFIG_PROC_CHILDREN). */
-static void process_signal_children(int sig)
-{
-    static char text[512 * 1024];
-    char path[48];
-    size_t len = 0;
-
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
-    int fd CLOSE_FD = sys_open(path, O_RDONLY);
-    for (ssize_t n = fd < 0 ? 0 : 1; n > 0 && len < sizeof text - 1; len += (size_t)n) {
-        n = read(fd, text + len, sizeof text - 1 - len);
-        n = n < 0 ? 0 : n;
-    }
-    while (len > 0 && text[len - 1] != ' ') /* cut short */
-        len--;
-    while (len > 0) {
-        text[--len] = 0; /* the space behind a number */
-        while (len > 0 && text[len - 1] != ' ')
-            len--;
-        kill((pid_t)strtol(text + len, NULL, 10), sig); /* ours still, if it ended: we haven't waited for it */
-    }
-}
-
-/* Stop all descendants, until nothing ends any more and a look at /proc finds no more of them than the one before:
- * none then outruns its killing by forking. */
-static void process_stop_descendants(void)
-{
-    for (int reaped = 1, rounds = 0; reaped > 0 && rounds < PROCESS_ROUNDS_MAX; rounds++) {
-        process_reap(); /* what ended makes the list long */
-        process_signal_children(SIGSTOP);
-        reaped = process_reap();
-    }
-    for (int before = -1, now = 0, rounds = 0; now != before && rounds < PROCESS_ROUNDS_MAX; rounds++) {
-        before = now;
-        now = process_signal_descendants(SIGSTOP);
-    }
-}
-
-/* Kill those of our children, which orphans become, that have one of these numbers: a child is whom we may wait for.
- * Needs no /proc. How many there were. */
-static int process_kill_numbers(pid_t from, pid_t to)
-{
-    int n = 0;
-
-    for (pid_t pid = from; pid <= to; pid++)
-        if (waitpid(pid, NULL, WNOHANG) == 0) {
-            kill(pid, SIGKILL);
-            n++;
-        }
-    return n;
-}
-
-/* Kill all our children without /proc. Who forks faster than all 4194304 numbers are tried, which takes a second or
- * twenty, has a number near those that ended last: they are tried first, and again when another has ended. */
-static void process_kill_children(pid_t near)
-{
-    for (pid_t at = 2, tried = 0; at < PROCESS_NUMBERS && process_reap() >= 0; at += 2 * PROCESS_RECENT) {
-        if (process_ended_last != 0)
-            near = process_ended_last;
-        pid_t from = near > PROCESS_RECENT ? near - PROCESS_RECENT : 2;
-        if (near != tried && process_kill_numbers(from, from + 2 * PROCESS_RECENT) > 0)
-            return;
-        tried = near;
-        process_kill_numbers(at, at + 2 * PROCESS_RECENT - 1);
-    }
-}
-
-/* End what is left of our descendants; we are their subreaper, so orphans come to us. Returns when no child is left.
- * As PID 1 everything else is ended. command: the first of them, which ended. 0; without /proc -EAGAIN when they fork
- * faster than they are found. */
-static int process_end_descendants(pid_t command)
-{
-    for (int rounds = 0; process_reap() >= 0; rounds++) {
-        if (getpid() == 1) {
-            kill(-1, SIGKILL);
-        } else {
-            process_stop_descendants();
-            if (process_signal_descendants(SIGKILL) < 0) {
-                if (rounds == PROCESS_BLIND_ROUNDS_MAX)
-                    return -EAGAIN;
-                process_kill_children(command);
-                usleep(1000u * (unsigned)rounds); /* what ends slowly has 5 s in all */
-            }
-        }
-        usleep(1000);
-    }
-    return 0;
 }
 
 #endif

@@ -5,7 +5,9 @@
 #include "../../sys/lineage.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 enum { DEEP = 5, PATIENCE = 500 };
 
@@ -135,7 +137,7 @@ static void test_threads(void)
     if (pthread_create(&thread, NULL, in_thread, &process) == 0)
         pthread_join(thread, NULL);
     EXPECT(process == getpid());
-    EXPECT(lineage_of_thread(&lineage, PROCESS_NUMBERS).pid == 0);
+    EXPECT(lineage_of_thread(&lineage, 4194304 /* PID_MAX_LIMIT */).pid == 0);
 }
 
 /* A number is a process together with its start. */
