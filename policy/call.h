@@ -157,19 +157,11 @@ static struct outcome outcome_reply(int64_t value)
     return (struct outcome){REPLY, value};
 }
 
-/* Close our descriptor of a child's file. If it is the last reference the close may block (SO_LINGER, FUSE): then the
- * closer does it. */
+/* Close our descriptor of a child's file, if there is one. */
 static void release(int fd, struct socket_kind kind)
 {
-    if (fd < 0)
-        return;
-    bool known = kind.domain > 0 || pin_kind(fd, &kind) == 0;
-    if (!known)
-        closer_close(&here.closer, fd);
-    else if (socket_is(kind, IPPROTO_TCP) || kind.domain == AF_UNIX)
-        closer_release(&here.closer, fd, kind.domain == AF_UNIX);
-    else
-        close(fd);
+    if (fd >= 0)
+        pin_release(&here.closer, fd, kind);
 }
 
 /* The unix socket that the call at hand names: there is one at a time. (Its descriptors are set to -1 when we begin to

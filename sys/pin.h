@@ -180,15 +180,29 @@ static uint64_t pin_cookie(int pin)
     return cookie;
 }
 
-/* Pin a socket by where it was last seen, descriptor fd of process pid: -EBADF when something else, which the closer
- * closes, has that number by now. Otherwise as pin_take. */
+/* Close our descriptor of a child's file; of a kind that is all zero it is asked first. If it is the last reference the
+ * close may block (SO_LINGER, FUSE): then the closer does it. */
+static void pin_release(struct closer *closer, int fd, struct socket_kind kind)
+{
+    bool known = kind.domain > 0 || pin_kind(fd, &kind) == 0;
+
+    if (!known)
+        closer_close(closer, fd);
+    else if (socket_is(kind, IPPROTO_TCP) || kind.domain == AF_UNIX)
+        closer_release(closer, fd, kind.domain == AF_UNIX);
+    else
+        close(fd);
+}
+
+/* Pin a socket by where it was last seen, descriptor fd of process pid: -EBADF when something else has that number by
+ * now. Otherwise as pin_take. */
 static int pin_take_same(struct pin_cache *cache, struct closer *closer, pid_t pid, int fd, uint64_t cookie)
 {
     int pin = pin_take(cache, pid, fd);
 
     if (pin < 0 || pin_cookie(pin) == cookie)
         return pin;
-    closer_close(closer, pin);
+    pin_release(closer, pin, (struct socket_kind){0, 0, 0});
     return -EBADF;
 }
 

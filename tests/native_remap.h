@@ -322,6 +322,27 @@ static void remap_restart(void)
     step_bind(second, asked_at("127.0.0.1"));
 }
 
+/* A server that is closed answers nobody: not one that has the descriptor of an earlier one either, many times over. */
+static void remap_closed(void)
+{
+    unsigned answered = 0;
+
+    for (unsigned i = 0; i < 600; i++) {
+        int fd = kind_open(&tcp4);
+        struct address at = asked_at("127.0.0.1");
+
+        MUST(bind(fd, (struct sockaddr *)&at.storage, at.len));
+        MUST(listen(fd, 5));
+        close(fd);
+        if (i % 2 == 0)
+            continue;
+        fd = client_of(&tcp4);
+        answered += connect(fd, (struct sockaddr *)&at.storage, at.len) == 0;
+        close(fd);
+    }
+    out(" %u", answered);
+}
+
 /* The server's process is another than the one that bound the port, which has ended. */
 static void remap_inherited(void)
 {
@@ -385,6 +406,7 @@ static const struct remap_row {
     {"families", remap_families, false},
     {"protocols", remap_protocols, true},
     {"restart", remap_restart, false},
+    {"closed", remap_closed, false},
     {"inherited", remap_inherited, false},
     {"client", remap_client, false},
 };
