@@ -112,12 +112,13 @@ command /inside' >"$root/etc/sandlock.policy"
     (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$built/$version.initramfs"
 }
 
-# cx16=off: QEMU 7.2 loses the flags of cmpxchg16b, and Linux 6.12 then crashes now and then. erms and fsrm: where a page
-# had code, QEMU takes milliseconds for each byte that `rep stosb` clears. no_timer_check: timers are late on a busy
-# machine.
+# cx16: QEMU 7.2 loses the flags of cmpxchg16b, and Linux 6.12 then crashes now and then. erms, fsrm: where a page had
+# code, QEMU takes milliseconds for each byte that `rep stosb` clears. no_timer_check: timers are late when it's busy.
 qemu() {
     case $machine in
-    x86_64) set -- qemu-system-x86_64 -cpu max,cx16=off,erms=off,fsrm=off -M q35 -append "console=ttyS0 no_timer_check $1" ;;
+    x86_64)
+        set -- qemu-system-x86_64 -M q35 -cpu max,cx16=off,erms=off,fsrm=off -append "console=ttyS0 no_timer_check $1"
+        ;;
     aarch64) set -- qemu-system-aarch64 -cpu max,pauth-impdef=on -M virt -append "console=ttyAMA0 $1" ;;
     esac
     timeout "$LIMIT" "$@" -accel tcg,thread=multi -m 768 -smp 2 -nographic -no-reboot -nodefaults -serial stdio \
