@@ -108,7 +108,7 @@ struct outcome {
 
 static struct supervisor {
     int listener, epoll, signals;
-    int spare;      /* a descriptor that calls which wait can't take: for a look at /proc that must be */
+    int spare;      /* a descriptor that is kept from waiting calls, for a look at /proc that can't be left out */
     int home;       /* the directory that we were started in, where sends are judged */
     pid_t command;
     bool killable;  /* WAIT_KILLABLE_RECV: signals don't repeat a call that was received */

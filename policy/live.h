@@ -195,7 +195,7 @@ static enum says live_says(const struct live_question *q, int64_t *rule)
     enum says says = SAYS_NOTHING;
     int64_t by = -1;
 
-    if (live.order == 0) /* nobody has been asked for */
+    if (live.order == 0) /* nothing was changed, and whose call it is wasn't asked */
         return says;
     for (size_t s = 1; in_force.lost && s < LIVE_SCOPES_MAX && says != SAYS_DENY; s++)
         says = live.scopes[s].process.pid > 0 ? live_scope_says_of_all(s, q, &by) : SAYS_NOTHING;

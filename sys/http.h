@@ -26,7 +26,6 @@ struct http_fields {
     bool closes, keeps;   /* Connection: close, keep-alive */
     bool hops;            /* Connection: upgrade */
     bool upgrades;        /* Upgrade: websocket */
-    bool expects;         /* Expect: 100-continue */
     bool contradicts;     /* two lengths, a length and chunks: lenient readers go on */
     uint64_t length;
     struct slice host;    /* as it is written */
@@ -155,8 +154,6 @@ static int http_take_field(struct http_fields *fields, struct slice name, struct
         return -EBADMSG;
     if (http_word_is(name, "content_length") || http_word_is(name, "transfer_encoding")) /* what CGI makes the same */
         return -EBADMSG;
-    if (http_word_is(name, "expect"))
-        fields->expects = fields->expects || http_word_is(value, "100-continue");
     if (http_word_is(name, "upgrade")) { /* to anything else requests would follow that nobody checks */
         bool again = fields->upgrades;
 

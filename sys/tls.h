@@ -26,9 +26,9 @@ enum tls_alert {
 };
 
 struct tls_hello {
-    char name[TLS_NAME_MAX + 1]; /* of the server, a host name in any case; empty: none is given */
+    char name[TLS_NAME_MAX + 1]; /* of the server, a host name in any case; empty: none is given. Of an
+                                  * encrypted one (draft-ietf-tls-esni) the outer name */
     size_t name_len;
-    bool ech;                    /* the true name is hidden: this is the outer one (draft-ietf-tls-esni) */
     size_t size;                 /* bytes of its records, and of those before it */
 };
 
@@ -69,7 +69,7 @@ static void tls_read_name(struct cursor extension, struct tls_hello *hello, bool
 /* The message's body. 0 or -EBADMSG. */
 static int tls_read_hello(struct cursor c, struct tls_hello *hello)
 {
-    enum { SERVER_NAME = 0, ECH = 0xfe0d, ESNI = 0xffce };
+    enum { SERVER_NAME = 0 };
     bool bad = false, named = false;
 
     cursor_take(&c, 2 + 32); /* legacy_version, random */
@@ -89,7 +89,6 @@ static int tls_read_hello(struct cursor c, struct tls_hello *hello)
 
         if (extensions.bad)
             break;
-        hello->ech = hello->ech || type == ECH || type == ESNI;
         if (type != SERVER_NAME)
             continue;
         bad = named;
