@@ -3,7 +3,8 @@
  * Here are main and the start of the command. serve/ has what happens to a call that the filter traps: loop.h receives
  * its notification, pending.h has it carried out, and keeps it where it must wait. dispatch.h finds its function
  * (connect(2)'s is in connect.h), which reads the arguments by parse.h, judges them by decide.h and makes the call.
- * reply.h answers. policy/ has the rules, and what is reported. sys/ has the mechanism, which knows nothing of rules. */
+ * reply.h answers. policy/ has the rules, and what is reported. sys/ has the mechanism, which knows nothing of
+ * rules. */
 #define INIT_POLICY "/etc/sandlock.policy" /* of a first process without arguments */
 
 #include "serve/cmsg.h"

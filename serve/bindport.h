@@ -1,4 +1,4 @@
-/* bindport.h - a bind on behalf, with the rights of the caller; under --port-remap at another port where one is taken */
+/* bindport.h - a bind with the rights of its caller; under --port-remap at another port where the one is taken */
 #ifndef SERVE_BINDPORT_H
 #define SERVE_BINDPORT_H
 
