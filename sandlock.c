@@ -369,7 +369,8 @@ static bool explain_one(const struct rule *rule, enum protocol protocol)
     bool asked = policy.undecided == UNDECIDED_ASKED && is_undecided(&to, decision);
     printf("%s %s", asked ? "asked" : decision.verdict == VERDICT_DENY ? "denied" : "allowed", event.subject);
     if (range != NULL)
-        printf(" (%s, %s; %s)", range->name, range->prefix, range->source);
+        printf(" (%.*s, %.*s; %.*s)", (int)range->name.len, range->name.p, (int)range->prefix.len, range->prefix.p,
+               (int)range->source.len, range->source.p);
     printf(" by %s%s%s%s\n", event.rule[0] ? event.rule : "no rule", event.allow[0] ? ": allow it with " : "",
            event.allow, decision.verdict == VERDICT_REDIRECT ? ": each request is looked at" : "");
     return decision.verdict != VERDICT_DENY;

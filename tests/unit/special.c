@@ -153,19 +153,22 @@ static void test_rows(void)
 /* Each row of the table is one of the registries', with a name and a source; none is missing. */
 static void test_table(void)
 {
-    size_t known = 0;
+    size_t known = 0, lines = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(special_ranges); i++) {
-        const struct special_range *range = &special_ranges[i];
-        struct ip_prefix block = prefix(range->prefix);
+    for (size_t i = 0; i < SPECIAL_RANGES; i++) {
+        const struct special_range *range = &special_ranges()[i];
+        struct ip_prefix block;
 
-        EXPECT(range->name[0] != 0 && range->source[0] != 0);
+        EXPECT(ip_prefix_parse(range->prefix, &block) == 0 && range->name.len > 0 && range->source.len > 0);
         EXPECT(block.addr.version == 6 || block.addr.lo == ip_prefix_canonical(block).addr.lo);
         for (size_t k = 0; k < ARRAY_LEN(registries); k++)
-            known += strcmp(registries[k].block, range->prefix) == 0 &&
+            known += slice_is(range->prefix, registries[k].block) &&
                      registries[k].global == (range->kind == SPECIAL_GLOBAL);
-        EXPECT(strcmp(special_find(block.addr)->prefix, range->prefix) == 0 || block.len < 128);
+        EXPECT(special_find(block.addr) == range || block.len < 128);
     }
+    for (const char *c = special_text; *c != 0; c++)
+        lines += *c == '\n';
+    EXPECT(lines == SPECIAL_RANGES);
     EXPECT(known == ARRAY_LEN(registries));
 }
 
@@ -241,10 +244,10 @@ static void test_words(void)
 
 static void test_names(void)
 {
-    EXPECT(strcmp(special_find(addr("10.1.2.3"))->name, "Private-Use") == 0);
-    EXPECT(strcmp(special_find(addr("192.0.0.9"))->name, "Port Control Protocol Anycast") == 0);
-    EXPECT(strcmp(special_find(addr("64:ff9b::a00:1"))->name, "Private-Use") == 0);
-    EXPECT(strcmp(special_find(addr("64:ff9b::808:808"))->prefix, "64:ff9b::/96") == 0);
+    EXPECT(slice_is(special_find(addr("10.1.2.3"))->name, "Private-Use"));
+    EXPECT(slice_is(special_find(addr("192.0.0.9"))->name, "Port Control Protocol Anycast"));
+    EXPECT(slice_is(special_find(addr("64:ff9b::a00:1"))->name, "Private-Use"));
+    EXPECT(slice_is(special_find(addr("64:ff9b::808:808"))->prefix, "64:ff9b::/96"));
     EXPECT(special_find(addr("8.8.8.8")) == NULL && special_find(addr("2606:4700::1111")) == NULL);
 }
 
