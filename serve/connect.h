@@ -125,8 +125,8 @@ static struct outcome connect_permitted(struct request *r, enum verdict verdict)
     return outcome;
 }
 
-/* Go on with a connect that waits. If the policy has changed and refuses it now, the connection that is under way is
- * ended; an answer that was given to a question stands. */
+/* Go on with a connect that waits. If the policy has changed and doesn't permit it now, the connection that is under way
+ * is ended; where somebody is to be asked it begins anew then. An answer that was given to a question stands. */
 static struct outcome connect_again(struct request *r)
 {
     if (r->judged == live.order)
@@ -137,10 +137,14 @@ static struct outcome connect_again(struct request *r)
     r->judged = live.order;
     if (decision.verdict == VERDICT_DENY)
         decision = settle(r, &r->to, decision);
-    if (decision.verdict != VERDICT_DENY)
+    if (decision.verdict == VERDICT_ALLOW || decision.verdict == VERDICT_REDIRECT)
         return execute_connect(r);
     if (!r->joined)
         sys_disconnect(r->pin);
+    if (decision.verdict == VERDICT_ASK) {
+        r->was_pending = r->joined = false;
+        return (struct outcome){HOLD, 0};
+    }
     tell_destination(r, &r->to, decision);
     return outcome_reply(-decision.error);
 }

@@ -214,7 +214,7 @@ static void pending_retry(struct pending *p, bool told)
     n_joined += r->joined;
     if (outcome.what == PEND && r->yields)
         return;
-    if (outcome.what == HOLD) { /* its next message has a destination that has to be asked about */
+    if (outcome.what == HOLD) { /* its next message, or a change of the policy, has to be asked about */
         pending_take(p);
         struct request held = p->request;
         pending_run(&held);
