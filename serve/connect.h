@@ -125,8 +125,8 @@ static struct outcome connect_permitted(struct request *r, enum verdict verdict)
     return outcome;
 }
 
-/* Go on with a connect that waits. If the policy has changed and doesn't permit it now, what is under way is ended; where
- * somebody is to be asked it begins anew then. An answer that was given to a question stands. */
+/* Go on with a connect that waits. If the policy has changed and doesn't permit it now, what is under way is ended;
+ * where somebody is to be asked it begins anew then. An answer that was given to a question stands. */
 static struct outcome connect_again(struct request *r)
 {
     if (r->judged == live.order)
