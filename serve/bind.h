@@ -26,6 +26,7 @@
 #include "../sys/process.h"
 #include "../sys/procfs.h"
 #include "../sys/remap.h"
+#include "../sys/slow.h"
 #include "../sys/unixtarget.h"
 
 #include <linux/filter.h>
@@ -122,10 +123,6 @@ static struct outcome bind_unix(struct request *r)
     return outcome_reply(result);
 }
 
-/* When a socket may have a port of the kernel's choice: where most are taken that takes long, and has a quarter of our
- * time. */
-static uint64_t bind_free_at;
-
 static struct outcome call_bind(struct request *r)
 {
     bool again = r->was_pending && r->judged == live.order; /* it was permitted, and waited for its port to be free */
@@ -147,11 +144,9 @@ static struct outcome call_bind(struct request *r)
     if (decision.verdict == VERDICT_DENY)
         return outcome_reply(-decision.error);
     bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
-    bool picks = r->to.port == 0 && socket_is(r->kind, IPPROTO_TCP);
-    uint64_t start = clock_us();
-    result = picks && start < bind_free_at ? -EAGAIN : remaps ? bind_remapped(r) : execute_bind(r);
-    if (picks && result != -EAGAIN)
-        bind_free_at = clock_rest(start);
+    slow_begin();
+    result = slow_waits(r->kind.protocol, r->to.port) ? -EAGAIN : remaps ? bind_remapped(r) : execute_bind(r);
+    slow_end(r->kind.protocol, r->to.port, 1);
     r->later = result == -EAGAIN;
     if (r->later)
         return (struct outcome){PEND, 0};
@@ -184,7 +179,7 @@ static struct outcome call_listen(struct request *r)
         ip_addr_from_sockaddr(&r->address, &r->to.addr, &r->to.port);
         r->to.dual = r->to.addr.version == 6 && ip_addr_is_unspecified(r->to.addr) &&
                      sys_socket_option(r->pin, SOL_IPV6, IPV6_V6ONLY) == 0;
-        r->later = r->to.port == 0 && clock_us() < bind_free_at;
+        r->later = slow_waits(r->kind.protocol, r->to.port);
         if (r->later)
             return (struct outcome){PEND, 0};
         r->to.port = remap_name(&remap, IPPROTO_TCP, r->pin, &r->address);
@@ -201,11 +196,9 @@ static struct outcome call_listen(struct request *r)
     result = counts ? caller_enter(r) : 0;
     if (result < 0)
         return outcome_reply(result);
-    bool picks = socket_is(r->kind, IPPROTO_TCP) && r->to.port == 0;
-    uint64_t start = clock_us();
+    slow_begin();
     result = sys_result(listen(r->pin, (int)r->args[1]));
-    if (picks)
-        bind_free_at = clock_rest(start);
+    slow_end(r->kind.protocol, r->to.port, 1);
     if (counts)
         caller_leave();
     if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))

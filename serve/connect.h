@@ -18,6 +18,7 @@
 #include "../sys/notify.h"
 #include "../sys/pin.h"
 #include "../sys/remap.h"
+#include "../sys/slow.h"
 #include "../sys/unixtarget.h"
 
 #include <netinet/in.h>
@@ -69,7 +70,7 @@ static struct outcome connect_unix(struct request *r)
     return result == -EAGAIN && blocks ? (struct outcome){PEND, 0} : outcome_reply(result);
 }
 
-static struct outcome execute_connect(struct request *r)
+static struct outcome execute_connect_of(struct request *r)
 {
     if (r->to.kind == DESTINATION_NONE && r->address.any.sa_family == AF_UNSPEC)
         return outcome_reply(connect_pin(r));
@@ -81,6 +82,15 @@ static struct outcome execute_connect(struct request *r)
     if (result == -EALREADY && (r->was_pending || pin_blocks(r->pin)))
         return (struct outcome){PEND, 0};
     return outcome_reply(result);
+}
+
+static struct outcome execute_connect(struct request *r)
+{
+    slow_begin();
+    struct outcome outcome = execute_connect_of(r);
+    if (r->to.kind == DESTINATION_IP)
+        slow_end(r->kind.protocol, r->to.port, 1);
+    return outcome;
 }
 
 /* --port-remap: a permitted destination may be a socket of the sandbox's own that has another port outside. Put that
@@ -167,6 +177,9 @@ static struct outcome call_connect(struct request *r)
         return connect_stand_in(r);
     if (call_continues(r))
         return (struct outcome){CONTINUE, 0};
+    r->later = r->to.kind == DESTINATION_IP && slow_waits(r->kind.protocol, r->to.port);
+    if (r->later)
+        return (struct outcome){PEND, 0};
     struct decision decision = decide(&r->to);
     if (decision.verdict == VERDICT_DENY && socket_is(r->kind, IPPROTO_UDP) && is_probed_address(r))
         return outcome_reply(0); /* musl's probe; the socket stays unconnected */

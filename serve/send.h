@@ -19,6 +19,7 @@
 #include "../sys/message.h"
 #include "../sys/notify.h"
 #include "../sys/pin.h"
+#include "../sys/slow.h"
 #include "../sys/unixtarget.h"
 
 #include <linux/netlink.h>
@@ -161,8 +162,14 @@ static struct outcome send_advance(struct request *r, const struct message_sourc
     return (struct outcome){PEND, 0};
 }
 
+/* The port that the next message names; 0: it goes to the socket's peer. */
+static uint16_t send_port(void)
+{
+    return batch.messages[0].header.namelen > 0 ? ntohs(batch.names[0].v4.sin_port) : 0;
+}
+
 /* Send n messages of the batch, with the caller's credentials where a peer sees them. How many were sent (of a stream:
- * bytes), or -errno. */
+ * bytes), or -errno; batch.error is what stopped them. */
 static int64_t execute_batch(const struct request *r, const struct message_source *source, size_t n)
 {
     int flags = (send_flags(r) & (int)~(KERNEL_MSG_ZEROCOPY | KERNEL_MSG_CMSG_COMPAT)) | MSG_DONTWAIT | MSG_NOSIGNAL;
@@ -173,10 +180,13 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
         flags = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
     if (r->kind.domain == AF_UNIX)
         unix_own_add(&unix_own, r->pin); /* the kernel may autobind it now (SO_PASSCRED) */
-    int entered = counts ? caller_enter(r) : 0;
-    if (entered < 0)
-        return entered;
-    int64_t taken = message_send(&batch, source, r->pin, n, flags);
+    batch.error = counts ? caller_enter(r) : 0;
+    if (batch.error < 0)
+        return batch.error;
+    slow_begin();
+    int64_t taken = message_send(&batch, source, r->pin, n, flags, slow.start + SLOW_US);
+    if (source->ip && !source->stream)
+        slow_end(r->kind.protocol, send_port(), n > 1 ? taken : 1);
     if (counts)
         caller_leave();
     if (batch.n_rights > 0 && socket_is_ip(r->kind))
@@ -210,6 +220,10 @@ static struct outcome send_batch(struct request *r, bool *waits)
         return (struct outcome){PEND, 0};
     int64_t n = message_read(&batch, &source, !source.ip);
 
+    r->later = n > 0 && source.ip && !source.stream && slow_waits(r->kind.protocol, send_port());
+    *waits = r->later;
+    if (*waits)
+        return (struct outcome){PEND, 0};
     if (n > 0 && netlink && request_takes_long())
         n = -EMSGSIZE;
     if (n <= 0)
@@ -229,13 +243,12 @@ static struct outcome send_batch(struct request *r, bool *waits)
     int64_t taken = execute_batch(r, &source, (size_t)n);
     if (netlink)
         netlink_free_at = clock_rest(start);
-    *waits = taken == -EAGAIN && send_may_wait(r);
-    if (*waits)
-        return (struct outcome){PEND, 0};
-    if (taken >= 0)
-        return send_advance(r, &source, (size_t)n, taken);
+    struct outcome outcome = taken >= 0 ? send_advance(r, &source, (size_t)n, taken) : (struct outcome){PEND, 0};
+    *waits = outcome.what == PEND && batch.error == -EAGAIN && send_may_wait(r);
+    if (*waits || batch.error == 0 || outcome.what != PEND)
+        return outcome;
     r->broken_pipe = taken == -EPIPE && source.stream && r->sent_bytes == 0 && !(send_flags(r) & MSG_NOSIGNAL);
-    return send_end(r, taken);
+    return send_end(r, batch.error);
 }
 
 static struct outcome execute_send(struct request *r)

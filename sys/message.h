@@ -3,10 +3,12 @@
 #define MESSAGE_H
 
 #include "addr.h"
+#include "clock.h"
 #include "kernel.h"
 #include "limits.h"
 #include "notify.h"
 
+#include <poll.h>
 #include <sys/mman.h>
 
 /* Which call is read, and how far it has come. */
@@ -33,6 +35,7 @@ struct message_batch {
     int rights[MESSAGE_RIGHTS_MAX];                   /* descriptors that are passed on, ours */
     size_t n_rights;
     bool payload_read;                                /* with the rest, in one go */
+    int error;                                        /* -errno of the message that wasn't sent; 0: none */
     void *hole;                                       /* MESSAGE_PAYLOAD_MAX bytes that nobody can read */
     _Alignas(struct cmsghdr) uint8_t control[MESSAGE_CONTROL_MAX];
     uint8_t payload[MESSAGE_PAYLOAD_MAX];
@@ -265,10 +268,17 @@ static int64_t message_read(struct message_batch *b, const struct message_source
     return (int64_t)b->n;
 }
 
-/* Send messages 0..n on our `fd`. How many were taken (of one alone: bytes), or -errno: -EMSGSIZE for a datagram that
- * larger buffers than the default ones would take, and we don't. */
-static int64_t message_send(struct message_batch *b, const struct message_source *s, int fd, size_t n, int flags)
+/* Send messages 0..n on our `fd`, ever more at a time, and none that would begin after `until` (of clock_us). How many
+ * were taken (of one alone: bytes), or -errno of the first; b->error is what stopped them, or 0: of those behind the
+ * first the kernel doesn't say what, which is -EAGAIN if there is no room and else counts as -EIO. -EMSGSIZE for a
+ * datagram that larger buffers than the default ones would take, and we don't. */
+static int64_t message_send(struct message_batch *b, const struct message_source *s, int fd, size_t n, int flags,
+                            uint64_t until)
 {
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    size_t done = 0;
+    int64_t result = 0;
+
     for (size_t i = 0; i < n; i++) {
         struct kernel_msghdr *header = &b->messages[i].header;
 
@@ -278,13 +288,22 @@ static int64_t message_send(struct message_batch *b, const struct message_source
         if (s->bytes > 0 || header->controllen == 0)
             header->control = header->controllen = 0;
     }
+    b->error = 0;
     if (n == 1) {
-        int64_t result = sys_sendmsg(fd, &b->messages[0].header, flags);
-        bool larger = !s->stream && b->lengths[0] > MESSAGE_PAYLOAD_MAX;
-
-        return larger && result == -EFAULT ? -EMSGSIZE : result;
+        result = sys_sendmsg(fd, &b->messages[0].header, flags);
+        if (result == -EFAULT && !s->stream && b->lengths[0] > MESSAGE_PAYLOAD_MAX)
+            result = -EMSGSIZE;
+        b->error = result < 0 ? (int)result : 0;
+        return result;
     }
-    return sys_sendmmsg(fd, b->messages, (unsigned)n, flags);
+    for (size_t part = 1; done < n && b->error == 0 && (done == 0 || clock_us() < until); part *= 2) {
+        part = part < n - done ? part : n - done;
+        result = sys_sendmmsg(fd, b->messages + done, (unsigned)part, flags);
+        if (result < (int64_t)part)
+            b->error = result < 0 ? (int)result : poll(&room, 1, 0) == 1 ? -EIO : -EAGAIN;
+        done += result > 0 ? (size_t)result : 0;
+    }
+    return done > 0 ? (int64_t)done : result;
 }
 
 /* Tell a sendmmsg how long its next n messages were; before they are sent, what is there already: only to learn how

@@ -54,7 +54,7 @@ static const char syscalls_text[] =
     "eventfd 284 -;fallocate 285 47;timerfd_settime 286 86;timerfd_gettime 287 87;accept4 288 242;signalfd4 289 74;"
     "eventfd2 290 19;epoll_create1 291 20;dup3 292 24;pipe2 293 59;inotify_init1 294 26;preadv 295 69;"
     "pwritev 296 70;rt_tgsigqueueinfo 297 240;perf_event_open 298 241;recvmmsg 299 243;fanotify_init 300 262;"
-    "fanotify_mark 301 263;prlimit64 302 261;name_to_handle_at 303 -;open_by_handle_at 304 -;clock_adjtime 305 266;"
+    "fanotify_mark 301 263;prlimit64 302 261;name_to_handle_at 303 264;open_by_handle_at 304 265;clock_adjtime 305 266;"
     "syncfs 306 267;sendmmsg 307 269;setns 308 268;getcpu 309 168;process_vm_readv 310 270;"
     "process_vm_writev 311 271;kcmp 312 272;finit_module 313 273;sched_setattr 314 274;sched_getattr 315 275;"
     "renameat2 316 276;seccomp 317 277;getrandom 318 278;memfd_create 319 279;kexec_file_load 320 294;bpf 321 280;"

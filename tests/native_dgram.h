@@ -108,6 +108,21 @@ static void dgram_refused_then_sent(void)
     step_recv(f.peer, 0);
 }
 
+/* The first of three datagrams is refused, which the second one is told of: sendmmsg ends there. */
+static void dgram_refused_between(void)
+{
+    struct fixture f = fresh(&udp4);
+    struct iovec iov = {payload, 1};
+    struct vector_entry entries[3];
+
+    step_connect(f.fd, refusing(&udp4));
+    for (int i = 0; i < 3; i++)
+        entries[i] = (struct vector_entry){.header = {.iov = &iov, .iovlen = 1}, .len = 12345};
+    out_result(RAW(SYS_sendmmsg, f.fd, entries, 3, 0));
+    out(" len=%u,%u,%u", entries[0].len, entries[1].len, entries[2].len);
+    step_send(f.fd, payload, PAYLOAD_LEN, 0);
+}
+
 /* Datagrams to one that is connected elsewhere, and to each other. */
 static void dgram_connected_sends_elsewhere(void)
 {

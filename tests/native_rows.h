@@ -243,6 +243,7 @@ static const struct single_row {
     {"dgram", "cork", dgram_cork, true},
     {"dgram", "segment-option", dgram_segment_option, true},
     {"dgram", "refused-then-sent", dgram_refused_then_sent, true},
+    {"dgram", "refused-between", dgram_refused_between, true},
     {"dgram", "connected-sends-elsewhere", dgram_connected_sends_elsewhere, true},
     {"dgram", "disconnect-keeps-bound", dgram_disconnect_keeps_bound, true},
     {"dgram", "same-port", dgram_same_port, true},

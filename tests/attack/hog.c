@@ -1,8 +1,8 @@
 /* hog - have the supervisor work for long on single calls (threats row 23)
  *
- * usage: hog groups | links | opens | threads | descriptors | requests | ports. Many processes make a call each that
- * takes the kernel milliseconds and more. The others must not notice: to one of their connects the supervisor may come
- * after PATIENCE seconds of its own work. */
+ * usage: hog groups | links | opens | threads | descriptors | requests | ports | udp-ports | receivers. Many processes
+ * make a call each that takes the kernel milliseconds and more. The others must not notice: to one of their connects
+ * the supervisor may come after PATIENCE seconds of its own work. */
 #include "attack.h"
 #include "others.h"
 
@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 
 enum { GROUPS = 65536, LINKS = 38, LINK_BYTES = 4000, REQUESTS = 200000, DESCRIPTORS = 20000, PORTS = 30000,
-       THREADS = 20000, LOOKS = 20, MORE_LOOKS = 80, LOOK_US = 100000, SYN_SENT = 1 << 2 };
+       THREADS = 20000, RECEIVERS = 10000, CROWDED_PORT = 7410, LOOKS = 20, MORE_LOOKS = 80, LOOK_US = 100000,
+       SYN_SENT = 1 << 2 };
 static const double PATIENCE = 0.4;
 
 /* Each of so many processes does this again and again, or once and stays. */
@@ -220,10 +221,10 @@ static void send_requests(void)
 }
 
 /* A port of the kernel's choice. Whether there was one. */
-static bool take_port(bool keep)
+static bool take_port(int type, bool keep)
 {
     struct sockaddr_in any = at4(PERMITTED, 0);
-    int s = socket(AF_INET, SOCK_STREAM, 0);
+    int s = socket(AF_INET, type, 0);
     bool taken = s >= 0 && bind(s, (struct sockaddr *)&any, sizeof any) == 0;
 
     if (!keep)
@@ -235,13 +236,67 @@ static void take_ports(unsigned index)
 {
     (void)index;
     raise_descriptors();
-    while (take_port(true))
+    while (take_port(SOCK_STREAM, true))
         ;
 }
 
 static void look_for_port(void)
 {
-    take_port(false);
+    take_port(SOCK_STREAM, false);
+}
+
+static void take_udp_ports(unsigned index)
+{
+    (void)index;
+    raise_descriptors();
+    while (take_port(SOCK_DGRAM, true))
+        ;
+}
+
+/* From a socket that has no port yet. */
+static void connect_udp(void)
+{
+    struct sockaddr_in to = at4(PERMITTED, PORT);
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+    connect(s, (struct sockaddr *)&to, sizeof to);
+    close(s);
+}
+
+/* Sockets that share a port: the kernel looks at each for every datagram. */
+static void make_receivers(void)
+{
+    struct sockaddr_in at = at4(PERMITTED, CROWDED_PORT);
+    int on = 1;
+
+    raise_descriptors();
+    for (unsigned i = 0; i < many(RECEIVERS); i++) {
+        int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        if (s < 0)
+            return; /* as many as there may be */
+        setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (bind(s, (struct sockaddr *)&at, sizeof at) < 0)
+            broken("no receiver: %s", strerror(errno));
+    }
+}
+
+static int sender;
+
+static void open_sender(unsigned index)
+{
+    (void)index;
+    sender = socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+static void send_to_receivers(void)
+{
+    struct sockaddr_in to = at4(PERMITTED, CROWDED_PORT);
+    struct mmsghdr messages[64] = {0};
+
+    for (size_t i = 0; i < COUNT(messages); i++)
+        messages[i].msg_hdr = (struct msghdr){.msg_name = &to, .msg_namelen = sizeof to};
+    syscall(SYS_sendmmsg, sender, messages, COUNT(messages), 0); /* musl's own makes single sends of it */
 }
 
 int main(int argc, char **argv)
@@ -274,8 +329,15 @@ int main(int argc, char **argv)
         each(2, take_ports, NULL);
         sleep(5);
         each(80, nothing, look_for_port);
+    } else if (strcmp(what, "udp-ports") == 0) {
+        each(2, take_udp_ports, NULL);
+        sleep(5);
+        each(600, nothing, connect_udp);
+    } else if (strcmp(what, "receivers") == 0) {
+        make_receivers();
+        each(200, open_sender, send_to_receivers);
     } else {
-        broken("usage: hog groups | links | opens | threads | descriptors | requests | ports");
+        broken("usage: hog WHAT");
     }
     usleep(500000);
     for (int i = 0; i < looks && escapes.used == 0; i++) {

@@ -1,0 +1,79 @@
+/* slow.h - calls that take the kernel long though each is only one, told apart by protocol and port: to one that ten
+ * thousand sockets share, or from an address that has no port left (getrusage(2)) */
+#ifndef SLOW_H
+#define SLOW_H
+
+#include "clock.h"
+
+#include <netinet/in.h>
+#include <sys/resource.h>
+
+enum { SLOW_US = 1000, SLOW_EACH_US = 100, SLOW_SHIFT = 20 /* from microseconds to about seconds */ };
+
+/* Those that take long have a quarter of our time, all together. Times are clock_us's. */
+static struct {
+    uint64_t free_at;        /* when they may go on */
+    uint64_t looks_until;    /* until then calls are looked at closely */
+    uint64_t known_until;    /* until then one more port that is found makes all of them known, */
+    uint64_t all_until;      /* for so long */
+    uint32_t until[2 << 16]; /* how long a port is known, in seconds; TCP's, then UDP's and all others' */
+    uint64_t start;          /* of the call that is under way */
+    bool close;              /* it is looked at closely: */
+    uint64_t cpu;            /* the processor time that we had used by then, */
+    long lost;               /* and how often we had lost the processor */
+} slow;
+
+static uint32_t *slow_port(int protocol, uint16_t port)
+{
+    return &slow.until[(protocol != IPPROTO_TCP) << 16 | port];
+}
+
+/* The processor time that we have used. */
+static uint64_t slow_cpu_us(long *lost)
+{
+    static struct rusage usage;
+
+    getrusage(RUSAGE_THREAD, &usage);
+    *lost = usage.ru_nivcsw;
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/* Is it not the time for a call on this port? */
+static bool slow_waits(int protocol, uint16_t port)
+{
+    uint64_t now = slow.free_at == 0 ? 0 : clock_us();
+
+    return now < slow.free_at && (now < slow.all_until || now >> SLOW_SHIFT < *slow_port(protocol, port));
+}
+
+static void slow_begin(void)
+{
+    slow.start = clock_us();
+    slow.close = slow.start < slow.looks_until;
+    if (slow.close)
+        slow.cpu = slow_cpu_us(&slow.lost);
+}
+
+/* The call has ended; by it went `count` messages, which may take SLOW_EACH_US each. One that took long may only have
+ * waited for a processor: so the next are looked at closely, and those count that took long by processor time, or never
+ * lost it (of what interrupts do the kernel may not tell). */
+static void slow_end(int protocol, uint16_t port, int64_t count)
+{
+    uint64_t now = clock_us(), second = now >> SLOW_SHIFT;
+    uint32_t *until = slow_port(protocol, port);
+    long lost = 0;
+
+    if (now - slow.start < SLOW_US || (int64_t)(now - slow.start) < count * SLOW_EACH_US)
+        return;
+    slow.looks_until = now + (1 << SLOW_SHIFT);
+    if (!slow.close || (slow_cpu_us(&lost) - slow.cpu < SLOW_US && lost != slow.lost))
+        return;
+    if (now < slow.known_until && second >= *until)
+        slow.all_until = slow.looks_until;
+    slow.known_until = slow.looks_until;
+    *until = (uint32_t)second + 2;
+    slow.free_at = clock_rest(slow.start);
+}
+
+#endif
