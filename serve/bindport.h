@@ -35,8 +35,11 @@ static int bind_as_caller(const struct request *r)
 static int execute_bind(struct request *r)
 {
     int result = bind_as_caller(r);
-    int room = result == -EADDRINUSE ? made_make_room(r) : 0;
 
+    if (result != -EADDRINUSE ||
+        (socket_is_ip(r->kind) && !pintable_has_port(&made_sockets, r->address.v4.sin_port)))
+        return result;
+    int room = made_make_room(r);
     return room < 0 ? room : room > 0 ? bind_as_caller(r) : result;
 }
 

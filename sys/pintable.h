@@ -10,6 +10,7 @@
 #include "limits.h"
 #include "procfs.h"
 
+#include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -205,6 +206,20 @@ static bool pintable_has_name(const struct pintable *table, const struct sockadd
 
         if (getsockname(table->entries[i].fd, (struct sockaddr *)&bound, &bound_len) == 0 && bound_len == len &&
             memcmp(&bound, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Has one of the sockets this port, in network order, at whatever IP address? */
+static bool pintable_has_port(const struct pintable *table, uint16_t port)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        struct sockaddr_in6 bound; /* sin_port is where sin6_port is */
+        socklen_t bound_len = sizeof bound;
+
+        if (getsockname(table->entries[i].fd, (struct sockaddr *)&bound, &bound_len) == 0 &&
+            (bound.sin6_family == AF_INET || bound.sin6_family == AF_INET6) && bound.sin6_port == port)
             return true;
     }
     return false;
