@@ -241,7 +241,17 @@ static void main_prepare_environment(void)
     }
 }
 
-static void main_prepare_loop(const sigset_t *signals)
+/* What serving takes, while nothing has been started yet. */
+static void main_open_loop(const sigset_t *signals)
+{
+    here.epoll = epoll_create1(EPOLL_CLOEXEC);
+    here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    here.spare = fcntl(here.epoll, F_DUPFD_CLOEXEC, 0);
+    if (here.epoll < 0 || here.signals < 0 || here.spare < 0 || message_init(&batch) < 0)
+        die("cannot prepare to serve: %s", strerror(errno));
+}
+
+static void main_prepare_loop(void)
 {
     unix_target.file = unix_target.held = -1;
     unix_own.pins = &here.pins;
@@ -250,13 +260,9 @@ static void main_prepare_loop(const sigset_t *signals)
         closer_start(&here.closer); /* when it is needed the command may have taken all processes */
         here.home = sys_open(".", O_PATH | O_DIRECTORY);
     }
-    here.epoll = epoll_create1(EPOLL_CLOEXEC);
-    here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (here.epoll < 0 || here.signals < 0 || message_init(&batch) < 0 ||
-        watch(EPOLL_CTL_ADD, here.listener, EPOLLIN, EVENT_LISTENER) < 0 ||
+    if (watch(EPOLL_CTL_ADD, here.listener, EPOLLIN, EVENT_LISTENER) < 0 ||
         watch(EPOLL_CTL_ADD, here.signals, EPOLLIN, EVENT_SIGNALS) < 0)
         die("cannot prepare to serve: %s", strerror(errno));
-    here.spare = fcntl(here.epoll, F_DUPFD_CLOEXEC, 0);
     if (here.proxy.channel >= 0)
         proxy_watch_channel(false, EPOLL_CTL_ADD);
     if (here.lookups.channel >= 0)
@@ -344,12 +350,13 @@ static int run_command(char **argv)
     prctl(PR_SET_DUMPABLE, 0); /* our memory is nobody's, also where Landlock doesn't say so */
     ask_prepare(&c.mask);
     int output = learn_open();
+    main_open_loop(&signals);
     here.command = confine_start(&c);
     if (here.command < 0)
         return -here.command;
     here.listener = c.listener;
     live.lineage.root = lineage_now(here.command);
-    main_prepare_loop(&signals);
+    main_prepare_loop();
     own_confine();
     int status = serve();
     events_summarize();
