@@ -209,7 +209,7 @@ static int serve_control(int wait)
     return server.n_waiting > 0 ? 0 : wait;
 }
 
-/* Look at what waits, and (sweeps) at sockets that we hold, when it is time. */
+/* Look at what waits, and (sweeps) at sockets that we hold and helpers that have ended, when it is time. */
 static void serve_tick(bool sweeps)
 {
     static uint64_t next_tick, next_sweep;
@@ -251,7 +251,7 @@ static int serve(void)
     while (status < 0 || (settings.wait_all && children != CHILDREN_NONE)) {
         struct epoll_event events[EVENTS_AT_ONCE];
         int wait = serve_time(&deadline, &expired);
-        bool sweeps = made_sockets.n + remap.n_kept > 0 || finder.beside != 0;
+        bool sweeps = made_sockets.n + remap.n_kept > 0 || finder.beside != 0 || finder.pid != 0;
 
         if (children == CHILDREN_MORE || n_yielding > 0)
             wait = 0;
