@@ -247,7 +247,8 @@ static void main_open_loop(const sigset_t *signals)
     here.epoll = epoll_create1(EPOLL_CLOEXEC);
     here.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     here.spare = fcntl(here.epoll, F_DUPFD_CLOEXEC, 0);
-    if (here.epoll < 0 || here.signals < 0 || here.spare < 0 || message_init(&batch) < 0)
+    if (here.epoll < 0 || here.signals < 0 || here.spare < 0 || message_init(&batch) < 0 ||
+        (settings.no_getfd && pintable_open(&made_sockets) < 0))
         die("cannot prepare to serve: %s", strerror(errno));
 }
 

@@ -8,8 +8,6 @@
 
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 enum { FINDER_ANSWERS = 64 };
@@ -28,8 +26,7 @@ static void finder_run(int answer, pid_t self, pid_t other, uint64_t inode)
 {
     struct holder holder = {inode, 0, -1};
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == self)
+    if (holder_help(self))
         holder_each(self, other, holder_is, &holder);
     _exit(write(answer, &holder, sizeof holder) != sizeof holder);
 }
@@ -53,13 +50,20 @@ static void finder_take(int patience)
     finder.pid = 0;
 }
 
+/* Its pipe, if it isn't there yet. 0 or -errno. */
+static int finder_open(void)
+{
+    return finder.ends[1] == 0 ? sys_result(pipe2(finder.ends, O_CLOEXEC | O_NONBLOCK)) : 0;
+}
+
 /* Start the helper. 0 or -errno. */
 static int finder_start(pid_t other, uint64_t inode)
 {
     pid_t self = getpid();
+    int result = finder_open();
 
-    if (finder.ends[1] == 0 && pipe2(finder.ends, O_CLOEXEC | O_NONBLOCK) < 0)
-        return -errno;
+    if (result < 0)
+        return result;
     pid_t pid = sys_fork(CLONE_FILES);
     if (pid == 0)
         finder_run(finder.ends[1], self, other, inode);

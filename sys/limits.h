@@ -31,6 +31,7 @@ enum {
 
     /* All calls together: each holds a descriptor. */
     DESCRIPTORS_MAX = 20000,          /* our own limit, where the hard one is no lower */
+    HOLDER_DESCRIPTORS = 4,           /* of the hard limit, for those who look where the sockets are open */
     PENDING_MAX = 16384,              /* calls that wait; more are ENOBUFS */
     DIALS_MAX = 4096,                 /* connections for the proxy that are being made */
     PROXY_CONNS_MAX = 8192,           /* that the proxy has, in its own process */

@@ -21,11 +21,20 @@ struct pintable {
         bool seen;
     } entries[PINTABLE_MAX];
     size_t n;
-    int told[2]; /* of a pipe, owned, by which a helper tells what nobody has open; 0: there is none yet */
+    int told[2]; /* of a pipe, owned, by which a helper tells what nobody has open */
     uint64_t begun_at, swept_at, free_at; /* when a sweep was begun, the last whole one was, and the next may be */
     uint64_t begun[PINTABLE_BEGUN_MAX]; /* inodes of connections whose connect(2) hasn't said yet that they are there */
     size_t begun_turn;
 };
+
+/* What looking takes, while there are descriptors. 0 or -errno. */
+static int pintable_open(struct pintable *table)
+{
+    if (pipe2(table->told, O_CLOEXEC) < 0)
+        return -errno;
+    fcntl(table->told[0], F_SETFL, O_NONBLOCK);
+    return finder_open();
+}
 
 static struct pintable_entry *pintable_find(struct pintable *table, uint64_t inode)
 {
@@ -114,19 +123,20 @@ static bool pintable_mark(pid_t pid, int fd, uint64_t inode, void *table)
     return false;
 }
 
-/* Which of the sockets do our descendants have open? The helper's life: it tells of the others, and 0 at the end. It
- * shares our descriptors, as `other` does. */
+/* Which of the sockets do our descendants have open? The helper's life: it tells of the others at once, with 0 at the
+ * end. It shares our descriptors, as `other` does. */
 static void pintable_look(struct pintable *table, pid_t self, pid_t other)
 {
-    static const uint64_t end = 0;
+    static uint64_t closed[PINTABLE_MAX + 1];
+    size_t n = 0;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != self || holder_each(self, other, pintable_mark, table) < 0)
+    if (!holder_help(self) || holder_each(self, other, pintable_mark, table) < 0)
         _exit(1);
     for (size_t i = 0; i < table->n; i++)
-        if (!table->entries[i].seen && write(table->told[1], &table->entries[i].inode, sizeof end) != sizeof end)
-            _exit(1);
-    _exit(write(table->told[1], &end, sizeof end) != sizeof end);
+        if (!table->entries[i].seen)
+            closed[n++] = table->entries[i].inode;
+    closed[n++] = 0;
+    _exit(write(table->told[1], closed, n * sizeof *closed) != (ssize_t)(n * sizeof *closed));
 }
 
 /* Begin to look: by a helper, or where there can be none by ourselves, for as long as it takes. */
@@ -137,9 +147,7 @@ static void pintable_begin_sweep(struct pintable *table, struct closer *closer)
     for (size_t i = 0; i < table->n; i++)
         table->entries[i].seen = false;
     table->begun_at = clock_us();
-    if (table->told[1] == 0 && pipe2(table->told, O_CLOEXEC) == 0)
-        fcntl(table->told[0], F_SETFL, O_NONBLOCK);
-    pid_t pid = table->told[1] == 0 ? -EMFILE : sys_fork(CLONE_FILES);
+    pid_t pid = sys_fork(CLONE_FILES);
     if (pid == 0)
         pintable_look(table, self, closer->pid);
     if (pid > 0) {
