@@ -71,14 +71,18 @@ static const char *client_directory(void)
 }
 
 /* Is it a process inside of a sandbox that listens there, in the place of a supervisor? It can't hide that one of its
- * ancestors is called so. */
+ * ancestors is called so; who has ended hides who they were, which no supervisor that answers has. */
 static bool client_is_deceived(pid_t holder)
 {
     uint64_t started;
     char name[PROCESS_NAME_MAX] = "";
 
     for (int depth = 0; holder > 1 && depth < PROCESS_SCAN_MAX && strcmp(name, "sandlock") != 0; depth++) {
-        holder = process_parent(holder, &started);
+        pid_t parent = process_parent(holder, &started);
+
+        if (kill(holder, 0) < 0 && errno == ESRCH)
+            return true;
+        holder = parent;
         if (holder > 0)
             process_name(holder, name);
     }
@@ -93,10 +97,12 @@ static int client_try(const char *name)
 
     if (fd < 0)
         return fd;
-    pid_t holder = controlsock_holder(fd, geteuid());
-    if (holder < 0 || client_is_deceived(holder)) {
+    pid_t holder = controlsock_holder(fd, geteuid(), name);
+    if (holder >= 0 && client_is_deceived(holder))
+        holder = -EBADMSG;
+    if (holder < 0) {
         close(fd);
-        return holder < 0 ? holder : -EBADMSG;
+        return holder;
     }
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

@@ -159,6 +159,7 @@ static void server_start(char **argv)
     const char *option = settings.name ? "--name" : "--live", *path = control_directory();
     struct stat status;
 
+    prctl(PR_SET_NAME, "sandlock"); /* for clients, who look whether it is one of its own command's that answers */
     control_place.directories[0] = path ? realpath(path, NULL) : NULL;
     control_place.directories[1] = realpath("/run/sandlock", NULL);
     if (settings.name == NULL && !settings.live)
@@ -185,7 +186,6 @@ static void server_start(char **argv)
     server.started = time(NULL);
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         server.clients[i].fd = -1;
-    prctl(PR_SET_NAME, "sandlock"); /* for clients, who look whether it is one of its own command's that answers */
 }
 
 static void server_watch(void)

@@ -159,6 +159,23 @@ static struct outcome call_bind(struct request *r)
     return outcome_reply(result);
 }
 
+/* Who connects to a unix socket sees who listens there (SO_PEERCRED). That is nobody then, and not us, by whose number
+ * clients of control sockets know us. 0 or -errno; -EAGAIN, which no listen says: it isn't the time for a process. */
+static int listen_unix(const struct request *r)
+{
+    uint64_t start = clock_us();
+    int how = 0;
+    pid_t pid = start < unix_own.free_at ? -EAGAIN : sys_fork(CLONE_FILES);
+
+    if (pid == 0)
+        _exit(-sys_result(listen(r->pin, (int)r->args[1])));
+    if (pid < 0)
+        return pid;
+    waitpid(pid, &how, __WALL);
+    unix_own.free_at = clock_rest(start);
+    return -WEXITSTATUS(how);
+}
+
 /* listen: the port that the socket is bound to is judged; without a bind the kernel picks one, as for port 0. */
 static struct outcome call_listen(struct request *r)
 {
@@ -197,10 +214,13 @@ static struct outcome call_listen(struct request *r)
     if (result < 0)
         return outcome_reply(result);
     slow_begin();
-    result = sys_result(listen(r->pin, (int)r->args[1]));
+    result = r->kind.domain == AF_UNIX ? listen_unix(r) : sys_result(listen(r->pin, (int)r->args[1]));
     slow_end(r->kind.protocol, r->to.port, 1);
     if (counts)
         caller_leave();
+    r->later = result == -EAGAIN;
+    if (r->later)
+        return (struct outcome){PEND, 0};
     if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))
         remap_note(r, r->to.port);
     if (result == 0)

@@ -5,6 +5,7 @@
 #ifndef CONTROLSOCK_H
 #define CONTROLSOCK_H
 
+#include "addr.h"
 #include "kernel.h"
 #include "process.h"
 
@@ -126,15 +127,23 @@ static int controlsock_accept(int listener, uid_t uid)
     return -EPERM;
 }
 
-/* Who listens there: its process, or -errno: -EPERM: another user, that isn't root either. */
-static pid_t controlsock_holder(int fd, uid_t uid)
+/* Who listens as NAME: its process, or -errno: -EPERM: another user, that isn't root either; -EBADMSG: it has ended, so
+ * that its number may be another's, or what is there now is another name's socket. */
+static pid_t controlsock_holder(int fd, uid_t uid, const char *name)
 {
+    union address bound = {.local.sun_family = AF_UNIX}; /* larger than any path: there is a NUL behind it */
     struct ucred peer;
-    socklen_t len = sizeof peer;
+    int pidfd CLOSE_FD = -1;
+    socklen_t len = sizeof peer, pidfd_len = sizeof pidfd, bound_len = sizeof bound;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || getpeername(fd, &bound.any, &bound_len) < 0)
         return -errno;
-    return peer.uid == uid || peer.uid == 0 ? peer.pid : -EPERM;
+    if (peer.uid != uid && peer.uid != 0)
+        return -EPERM;
+    const char *slash = strrchr(bound.local.sun_path, '/');
+    bool ended = getsockopt(fd, SOL_SOCKET, KERNEL_SO_PEERPIDFD, &pidfd, &pidfd_len) < 0
+                     ? errno != ENOPROTOOPT : sys_pidfd_send_signal(pidfd, 0) == -ESRCH;
+    return ended || slash == NULL || strcmp(slash + 1, name) != 0 ? -EBADMSG : peer.pid;
 }
 
 #endif

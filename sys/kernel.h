@@ -21,6 +21,7 @@ enum {
     KERNEL_SO_COOKIE = 57,        /* socket(7) */
     KERNEL_SO_ZEROCOPY = 60,      /* socket(7) */
     KERNEL_SO_TXTIME = 61,        /* SCM_TXTIME too */
+    KERNEL_SO_PEERPIDFD = 77,     /* 6.5 */
     KERNEL_IPV6_2292PKTINFO = 2,  /* RFC 2292's and others that libc doesn't name: include/uapi/linux/in6.h */
     KERNEL_IPV6_2292HOPOPTS = 3,
     KERNEL_IPV6_2292DSTOPTS = 4,

@@ -56,13 +56,14 @@ static void test_holding(void)
     EXPECT(controlsock_listen(fd, directory, "web") == -EADDRINUSE);
     close(controlsock_accept(listener, geteuid())); /* which looked whether somebody is there */
     int client = controlsock_connect(directory, "web"), served = controlsock_accept(listener, geteuid());
-    EXPECT(client >= 0 && served >= 0 && controlsock_holder(client, geteuid()) == getpid());
+    EXPECT(client >= 0 && served >= 0 && controlsock_holder(client, geteuid(), "web") == getpid());
     close(client);
     close(served);
     client = controlsock_connect(directory, "web");
     int strange = controlsock_accept(listener, geteuid() + 1); /* ours, for another user's listener */
     EXPECT(geteuid() == 0 ? strange >= 0 : strange == -EPERM);
-    EXPECT(geteuid() == 0 || controlsock_holder(client, geteuid() + 1) == -EPERM);
+    EXPECT(geteuid() == 0 || controlsock_holder(client, geteuid() + 1, "web") == -EPERM);
+    EXPECT(controlsock_holder(client, geteuid(), "eb") == -EBADMSG);
     close(client);
     controlsock_remove(fd, "web", status.st_dev, status.st_ino + 1); /* another's, by now */
     EXPECT(faccessat(fd, "web", F_OK, 0) == 0);
