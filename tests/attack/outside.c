@@ -325,6 +325,7 @@ int main(int argc, char **argv)
         setenv("ATTACK_SECONDS", "30", 1);
     syscall(__NR_close_range, 3u, ~0u, 0u); /* what we were handed is not part of the test */
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     dir_make();
     victims_open();
     pid_t bystander = bystander_start();
@@ -340,7 +341,9 @@ int main(int argc, char **argv)
     if (has_seen_enough() || strncmp(line, "broken: no end", 14) == 0)
         kill(-pid, SIGKILL);
     waitpid(pid, &status, 0);
-    kill(-pid, SIGKILL); /* what a killed supervisor left behind */
+    kill(-pid, SIGKILL); /* what a killed supervisor left behind: nothing of it arrives at the next one's victims */
+    while (waitpid(-pid, NULL, 0) > 0)
+        continue;
     if (options.end && !ended_by(status))
         escape("it went on, or ended otherwise: status 0x%x", (unsigned)status);
     if (starving[0])
