@@ -320,11 +320,12 @@ static int sys_close_range(unsigned first, unsigned last, unsigned flags)
     return sys_result(syscall(__NR_close_range, first, last, flags));
 }
 
-/* process_vm_readv(2): bytes read (fewer when the rest can't be read) or -errno. */
+/* process_vm_readv(2): bytes read (fewer when the rest can't be read) or -errno. Its flags are a long, on x86_64 on the
+ * stack, where compilers leave what they like above an int. */
 static ssize_t sys_process_vm_readv(pid_t pid, const struct iovec *local, size_t locals, const struct iovec *remote,
                                     size_t remotes)
 {
-    ssize_t n = syscall(__NR_process_vm_readv, pid, local, locals, remote, remotes, 0);
+    ssize_t n = syscall(__NR_process_vm_readv, pid, local, locals, remote, remotes, 0UL);
 
     return n < 0 ? -errno : n;
 }
@@ -333,7 +334,7 @@ static ssize_t sys_process_vm_readv(pid_t pid, const struct iovec *local, size_t
 static ssize_t sys_process_vm_writev(pid_t pid, const struct iovec *local, size_t locals, const struct iovec *remote,
                                      size_t remotes)
 {
-    ssize_t n = syscall(__NR_process_vm_writev, pid, local, locals, remote, remotes, 0);
+    ssize_t n = syscall(__NR_process_vm_writev, pid, local, locals, remote, remotes, 0UL);
 
     return n < 0 ? -errno : n;
 }

@@ -115,7 +115,7 @@ static void write_lengths(pid_t tid, uint64_t at, size_t n)
         local[i] = (struct iovec){&messages[i].sent, sizeof messages[i].sent};
         remote[i] = (struct iovec){(void *)(uintptr_t)to, sizeof messages[i].sent};
     }
-    NEED(syscall(__NR_process_vm_writev, tid, local, n, remote, n, 0) > 0, "process_vm_writev");
+    NEED(syscall(__NR_process_vm_writev, tid, local, n, remote, n, 0UL) > 0, "process_vm_writev");
 }
 
 static bool copy_arguments(const struct seccomp_notif *call)
