@@ -57,7 +57,8 @@ static int bind_check_taken(struct request *r)
 }
 
 /* May an abstract name be that of a socket which the command has closed, and which we or our closer still hold? Then it
- * will be free soon; it is waited for at most PATIENCE_MAX. */
+ * will be free soon: when we have looked who has it, or when the closer is done, which is waited for at most
+ * PATIENCE_MAX. */
 static bool bind_name_waits(struct request *r)
 {
     uint64_t now = clock_us();
@@ -65,10 +66,8 @@ static bool bind_name_waits(struct request *r)
     if (r->address_len <= sizeof r->address.local.sun_family || r->address.local.sun_path[0] != 0)
         return false;
     r->tried_at = r->tried_at != 0 ? r->tried_at : now;
-    if (now - r->tried_at > 1000 * PATIENCE_MAX)
-        return false;
     return (pintable_has_name(&made_sockets, &r->address.local, r->address_len) && made_make_room(r) == -EAGAIN) ||
-           closer_is_busy(&here.closer);
+           (now - r->tried_at <= 1000 * PATIENCE_MAX && closer_is_busy(&here.closer));
 }
 
 /* Bind a path: it is the caller's own, and so are its directory, umask and rights, which are ours for that long

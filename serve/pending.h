@@ -319,7 +319,9 @@ static void pending_tick(struct pending *p, uint64_t now)
         return;
     }
     if (p->by_tick && now >= p->again) {
-        p->patience = p->patience < PATIENCE_MAX ? 2 * p->patience + TICK_MS : PATIENCE_MAX;
+        uint64_t most = r->later ? LATER_MAX : PATIENCE_MAX;
+
+        p->patience = p->patience < most ? 2 * p->patience + TICK_MS : most;
         p->again = now + p->patience;
         pending_retry(p, false);
     }

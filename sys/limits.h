@@ -27,6 +27,7 @@ enum {
     TICK_BUDGET_MS = 2,               /* of one tick, before calls have their turn */
     SWEEP_MS = 1000,                  /* between looks at sockets that we hold and perhaps nobody else does */
     PATIENCE_MAX = 1000,              /* milliseconds between tries of a call whose socket tells nothing */
+    LATER_MAX = 100,                  /* the same of a call that waits for us alone */
     LIST_AT_ONCE = 65536,             /* bytes of an answer to who controls us */
 
     /* All calls together: each holds a descriptor. */
