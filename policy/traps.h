@@ -29,6 +29,7 @@ enum __attribute__((packed)) call {
     CALL_SENDMMSG,
     CALL_SOCKET,
     CALL_SETSOCKOPT,
+    CALL_GETSOCKOPT,
     CALL_OPEN,
     CALL_PRLIMIT,
     CALL_SCHEDULE,
@@ -42,8 +43,8 @@ enum __attribute__((packed)) call {
 
 static const char *const call_names[] = {
     "",           "connect", "bind",    "listen",   "sendto", "sendmsg", "sendmmsg", "socket",
-    "setsockopt", "open",    "prlimit", "schedule", "signal", "getsockname", "getpeername", "prctl",
-    "write",      "landlock_create_ruleset",
+    "setsockopt", "getsockopt", "open", "prlimit", "schedule", "signal", "getsockname", "getpeername", "prctl", "write",
+    "landlock_create_ruleset",
 };
 
 /* When a row is part of the filter. */
@@ -159,8 +160,12 @@ static const struct trap {
     REFUSED_OPTION(ALWAYS, SOL_SOCKET, SO_MARK, "SO_MARK"),
     /* What has a close wait, which may be ours. */
     TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_SOCKET), IS(2, SO_LINGER)),
-    /* What lets others bind a port, which may be one that something is on its way to. */
+    /* What lets others bind a port, which may be one that something is on its way to, or that others have. */
     TRAP(NR_setsockopt, CALL_SETSOCKOPT, WHEN_REMAPPED, ASKED, IS(1, SOL_SOCKET), IS(2, SO_REUSEADDR)),
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, IS(1, SOL_SOCKET), IS(2, SO_REUSEADDR)),
+    TRAP(NR_setsockopt, CALL_SETSOCKOPT, WHEN_UDP, ASKED, IS(1, SOL_SOCKET), IS(2, SO_REUSEPORT)),
+    TRAP(NR_getsockopt, CALL_GETSOCKOPT, WHEN_UDP, ASKED, IS(1, SOL_SOCKET), IS(2, SO_REUSEADDR)),
+    TRAP(NR_getsockopt, CALL_GETSOCKOPT, WHEN_UDP, ASKED, IS(1, SOL_SOCKET), IS(2, SO_REUSEPORT)),
     /* Joining a multicast group sends a report: done on behalf, as a send to that group. */
     TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IP), IS(2, IP_ADD_MEMBERSHIP)),
     TRAP(NR_setsockopt, CALL_SETSOCKOPT, ALWAYS, ASKED, IS(1, SOL_IP), IS(2, IP_ADD_SOURCE_MEMBERSHIP)),

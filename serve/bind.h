@@ -144,7 +144,9 @@ static struct outcome call_bind(struct request *r)
         return outcome_reply(-decision.error);
     bool remaps = settings.port_remap && r->to.kind == DESTINATION_IP && r->to.protocol != PROTOCOL_ICMP;
     slow_begin();
-    result = slow_waits(r->kind.protocol, r->to.port) ? -EAGAIN : remaps ? bind_remapped(r) : execute_bind(r);
+    result = slow_waits(r->kind.protocol, r->to.port) ? -EAGAIN
+             : remaps                                 ? bind_remapped(r)
+                                                      : execute_bind(r, r->to.port != 0);
     slow_end(r->kind.protocol, r->to.port, 1);
     r->later = result == -EAGAIN;
     if (r->later)

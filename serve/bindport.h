@@ -2,6 +2,7 @@
 #ifndef SERVE_BINDPORT_H
 #define SERVE_BINDPORT_H
 
+#include "share.h"
 #include "../policy/call.h"
 #include "../policy/portremap.h"
 #include "../policy/types.h"
@@ -31,40 +32,50 @@ static int bind_as_caller(const struct request *r)
     return result;
 }
 
-/* 0 or -errno; -EAGAIN, which no bind says: it is to be tried later. */
-static int execute_bind(struct request *r)
+/* The same. shares: a UDP socket shares the port, if its program wants that. */
+static int bind_once(struct request *r, bool shares)
 {
+    unsigned set = socket_is(r->kind, IPPROTO_UDP) ? share_set_on(r->pin, true) : 0;
+
+    if (set != 0 && share_has_port(r->pin)) /* it can't get another */
+        set = 0;
+    if (shares)
+        share_put(r->pin, set, true);
     int result = bind_as_caller(r);
+    bool has_port = set != 0 && share_has_port(r->pin);
+    share_put(r->pin, set, has_port);
+    if (result < 0 && has_port) /* another thread's send got it one just now, which may be shared */
+        sys_disconnect(r->pin);
+    return result;
+}
+
+/* 0 or -errno; -EAGAIN, which no bind says: it is to be tried later. */
+static int execute_bind(struct request *r, bool shares)
+{
+    int result = bind_once(r, shares);
 
     if (result != -EADDRINUSE ||
         (socket_is_ip(r->kind) && !pintable_has_port(&made_sockets, r->address.v4.sin_port)))
         return result;
     int room = made_make_room(r);
-    return room < 0 ? room : room > 0 ? bind_as_caller(r) : result;
+    return room < 0 ? room : room > 0 ? bind_once(r, shares) : result;
 }
 
 /* Bind on behalf, to this port of the address that was asked for. */
-static int bind_port(struct request *r, uint16_t port)
+static int bind_port(struct request *r, uint16_t port, bool shares)
 {
     r->address.v4.sin_port = htons(port); /* sin6_port is there, too */
-    return execute_bind(r);
+    return execute_bind(r, shares);
 }
 
 /* The same where nobody else is: what SO_REUSEADDR and SO_REUSEPORT would share with others outside isn't free. */
 static int bind_alone(struct request *r, uint16_t at)
 {
-    int address = sys_socket_option(r->pin, SOL_SOCKET, SO_REUSEADDR);
-    int port = sys_socket_option(r->pin, SOL_SOCKET, SO_REUSEPORT);
+    unsigned set = share_set_on(r->pin, false);
 
-    if (address > 0)
-        pin_set_option(r->pin, SO_REUSEADDR, 0);
-    if (port > 0)
-        pin_set_option(r->pin, SO_REUSEPORT, 0);
-    int result = bind_port(r, at);
-    if (address > 0)
-        pin_set_option(r->pin, SO_REUSEADDR, 1);
-    if (port > 0)
-        pin_set_option(r->pin, SO_REUSEPORT, 1);
+    share_put(r->pin, set, false);
+    int result = bind_port(r, at, false);
+    share_put(r->pin, set, true);
     return result;
 }
 
@@ -121,10 +132,10 @@ static int bind_remapped(struct request *r)
     uint16_t own = remap_own(&remap, r->kind.protocol, r->to.addr, r->to.dual, asked);
 
     if (asked == 0)
-        return bind_port(r, 0);
+        return bind_port(r, 0, false);
     if (own != 0) {
         remap_let_share(&remap, r->kind.protocol, own, true);
-        int shared = bind_port(r, own);
+        int shared = bind_port(r, own, true);
         remap_let_share(&remap, r->kind.protocol, own, false);
         return shared;
     }
@@ -134,7 +145,7 @@ static int bind_remapped(struct request *r)
     bool tcp = r->kind.protocol == IPPROTO_TCP;
     inetdiag_each(r->kind.protocol, tcp ? INETDIAG_LISTENING | INETDIAG_BOUND : ~0u, asked, 0, bind_found, &rivals);
     if (!rivals.stranger || rivals.own)
-        result = bind_port(r, asked); /* beside our own, or what has remained of connections */
+        result = bind_port(r, asked, true); /* beside our own, or what has remained of connections */
     if (result == -EADDRINUSE && !rivals.own && remap_place(&remap) != NULL)
         result = bind_elsewhere(r);
     return result;

@@ -6,6 +6,7 @@
 #include "decide.h"
 #include "dial.h"
 #include "parse.h"
+#include "share.h"
 #include "standin.h"
 #include "../policy/call.h"
 #include "../policy/live.h"
@@ -70,10 +71,21 @@ static struct outcome connect_unix(struct request *r)
     return result == -EAGAIN && blocks ? (struct outcome){PEND, 0} : outcome_reply(result);
 }
 
+/* Disconnect, by which a UDP socket may lose its port. */
+static int connect_nowhere(struct request *r)
+{
+    unsigned set = socket_is(r->kind, IPPROTO_UDP) ? share_set_on(r->pin, false) : 0;
+
+    share_put(r->pin, set, false);
+    int result = connect_pin(r);
+    share_put(r->pin, set, set != 0 && share_has_port(r->pin));
+    return result;
+}
+
 static struct outcome execute_connect_of(struct request *r)
 {
     if (r->to.kind == DESTINATION_NONE && r->address.any.sa_family == AF_UNSPEC)
-        return outcome_reply(connect_pin(r));
+        return outcome_reply(connect_nowhere(r));
     if (r->kind.domain == AF_UNIX)
         return connect_unix(r);
     if (!socket_is(r->kind, IPPROTO_TCP))

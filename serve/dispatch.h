@@ -35,6 +35,8 @@ static struct outcome call_dispatch(struct request *r)
         return call_socket(r);
     case CALL_SETSOCKOPT:
         return call_setsockopt(r);
+    case CALL_GETSOCKOPT:
+        return call_getsockopt(r);
     case CALL_GETSOCKNAME:
     case CALL_GETPEERNAME:
         return call_name(r);

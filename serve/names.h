@@ -20,18 +20,20 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Answer a call with a name, as getsockname(2) and getpeername(2) do: argument 1 is where it goes, 2 where its length
- * is. 0 or -errno. */
-static int reply_name(const struct request *r, union address *name, socklen_t name_len)
+/* Answer a call with a name, as getsockname(2) and getpeername(2) do, or with an option: its first argument is where it
+ * goes, the next where its length is. 0 or -errno. */
+static int reply_value(const struct request *r, const uint64_t *arguments, void *value, socklen_t value_len)
 {
-    int32_t room, len = (int32_t)name_len;
-    int result = child_read(r->tid, r->args[2], &room, sizeof room);
+    int32_t room, len = (int32_t)value_len;
+    int result = child_read(r->tid, arguments[1], &room, sizeof room);
 
     if (result < 0 || room < 0)
         return result < 0 ? result : -EINVAL;
-    struct iovec local[2] = {{&len, sizeof len}, {name, (size_t)(room < len ? room : len)}};
-    const struct iovec remote[2] = {{(void *)(uintptr_t)r->args[2], sizeof len},
-                                    {(void *)(uintptr_t)r->args[1], local[1].iov_len}};
+    if (r->call == CALL_GETSOCKOPT && room < len)
+        len = room;
+    struct iovec local[2] = {{&len, sizeof len}, {value, (size_t)(room < len ? room : len)}};
+    const struct iovec remote[2] = {{(void *)(uintptr_t)arguments[1], sizeof len},
+                                    {(void *)(uintptr_t)arguments[0], local[1].iov_len}};
     size_t n = local[1].iov_len > 0 ? 2 : 1;
     ssize_t written = child_writev(r->tid, local, n, remote, n);
     return written == (ssize_t)(local[1].iov_len + sizeof len) ? 0 : -EFAULT;
@@ -55,7 +57,7 @@ static struct outcome call_peer_of_stranger(struct request *r)
         return (struct outcome){CONTINUE, 0};
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
-    return outcome_reply(reply_name(r, &name, len));
+    return outcome_reply(reply_value(r, &r->args[1], &name, len));
 }
 
 /* getsockname, getpeername: the names that the program expects (--port-remap, the proxy). All other names, and all
@@ -81,7 +83,7 @@ static struct outcome call_name(struct request *r)
         return (struct outcome){CONTINUE, 0};
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
-    return outcome_reply(reply_name(r, &name, len));
+    return outcome_reply(reply_value(r, &r->args[1], &name, len));
 }
 
 #endif

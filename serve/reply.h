@@ -39,6 +39,7 @@ static size_t lost_arguments(enum call call)
     case CALL_PRLIMIT:
         return 4;
     case CALL_SETSOCKOPT:
+    case CALL_GETSOCKOPT:
         return 5;
     case CALL_SENDTO:
     case CALL_NONE:

@@ -8,6 +8,7 @@
 #include "decide.h"
 #include "look.h"
 #include "parse.h"
+#include "share.h"
 #include "../policy/call.h"
 #include "../policy/tell.h"
 #include "../policy/traps.h"
@@ -133,10 +134,11 @@ static int64_t decide_batch(struct request *r)
     return n > 0 ? (int64_t)n : error;
 }
 
-/* Would the kernel block here? */
+/* Would the kernel block here? Not where it found no port for the socket. */
 static bool send_may_wait(const struct request *r)
 {
-    return !(send_flags(r) & MSG_DONTWAIT) && pin_blocks(r->pin);
+    return !(send_flags(r) & MSG_DONTWAIT) && pin_blocks(r->pin) &&
+           !(socket_is(r->kind, IPPROTO_UDP) && !share_has_port(r->pin));
 }
 
 /* Count what was sent of n messages. Returns the reply if that was all; PEND: there is more. */

@@ -1,9 +1,12 @@
-/* sockopt.h - setsockopt(2): joining multicast groups, SO_LINGER, SO_REUSEADDR; all else that is trapped is refused */
+/* sockopt.h - setsockopt(2): joining multicast groups, SO_LINGER, SO_REUSEADDR and SO_REUSEPORT, which getsockopt(2)
+ * shows as they were set; all else that is trapped is refused */
 #ifndef SERVE_SOCKOPT_H
 #define SERVE_SOCKOPT_H
 
 #include "decide.h"
+#include "names.h"
 #include "parse.h"
+#include "share.h"
 #include "../policy/call.h"
 #include "../policy/portremap.h"
 #include "../policy/tell.h"
@@ -63,22 +66,39 @@ static struct outcome call_join(struct request *r)
     return outcome_reply(sys_result(setsockopt(r->pin, level, option, value, (socklen_t)len)));
 }
 
-/* SO_REUSEADDR under --port-remap: it stays off while something is on its way to the socket. */
+/* SO_REUSEADDR and SO_REUSEPORT. Under --port-remap the first stays off while something is on its way to the socket. A
+ * socket that we don't hold has its port, by which nothing is shared any more. */
 static struct outcome call_reuse(struct request *r)
 {
-    int value = 0;
+    int value = 0, option = (int)r->args[2];
     int64_t len = parse_option(r, sizeof value, &value, sizeof value);
 
     if (len < 0)
-        return outcome_reply(len);
+        return outcome_reply(r->pin == -EACCES ? 0 : len);
     if (!notify_valid(here.listener, r->id))
         return (struct outcome){VANISHED, 0};
-    struct remap_kept *kept = remap_kept_of(&remap, r->pin);
-    if (kept != NULL) {
+    struct remap_kept *kept = option == SO_REUSEADDR ? remap_kept_of(&remap, r->pin) : NULL;
+    bool udp = socket_is(r->kind, IPPROTO_UDP);
+    if (udp)
+        pin_set_option(r->pin, share_kept(option), value);
+    if (kept != NULL)
         kept->shares = value != 0;
+    if (kept != NULL || (udp && value != 0 && !share_has_port(r->pin)))
         return outcome_reply(0);
-    }
-    return outcome_reply(sys_result(setsockopt(r->pin, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value)));
+    return outcome_reply(sys_result(setsockopt(r->pin, SOL_SOCKET, option, &value, sizeof value)));
+}
+
+/* getsockopt of the two: on UDP the program has set more than is in force. */
+static struct outcome call_getsockopt(struct request *r)
+{
+    int value = 1;
+
+    if (parse_socket(r) < 0 || !socket_is(r->kind, IPPROTO_UDP) ||
+        sys_socket_option(r->pin, SOL_SOCKET, share_kept((int)r->args[2])) <= 0)
+        return (struct outcome){CONTINUE, 0};
+    if (!notify_valid(here.listener, r->id))
+        return (struct outcome){VANISHED, 0};
+    return outcome_reply(reply_value(r, &r->args[3], &value, sizeof value));
 }
 
 /* SO_LINGER, on behalf, so that no other thread sets it between our look at a socket and our close of it. Where nobody
@@ -135,10 +155,11 @@ static struct outcome call_refused_option(struct request *r, const struct trap *
 static struct outcome call_setsockopt(struct request *r)
 {
     const struct trap *trap = trap_of(r->number, r->args);
+    int option = (int)r->args[1] == SOL_SOCKET ? (int)r->args[2] : 0;
 
-    if ((int)r->args[1] == SOL_SOCKET && (int)r->args[2] == SO_LINGER)
+    if (option == SO_LINGER)
         return call_linger(r);
-    if (trap != NULL && trap->when == WHEN_REMAPPED)
+    if (option == SO_REUSEADDR || option == SO_REUSEPORT)
         return call_reuse(r);
     if (trap != NULL && trap->name == NULL)
         return call_join(r);

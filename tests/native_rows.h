@@ -4,6 +4,7 @@
 
 #include "native_connect.h"
 #include "native_dgram.h"
+#include "native_share.h"
 #include "native_stream.h"
 #include "native_unix.h"
 
@@ -241,6 +242,16 @@ static const struct single_row {
     {"dgram", "more", dgram_more, true},
     {"dgram", "more-address", dgram_more_address, true},
     {"dgram", "cork", dgram_cork, true},
+    {"share", "options-udp4", share_options_udp4, true},
+    {"share", "options-udp6", share_options_udp6, true},
+    {"share", "options-tcp4", share_options_tcp4, false},
+    {"share", "options-unix", share_options_unix, false},
+    {"share", "options-stay", share_options_stay, true},
+    {"share", "port-by-address", share_port_by_address, true},
+    {"share", "port-by-port", share_port_by_port, true},
+    {"share", "port-by-one", share_port_by_one, true},
+    {"share", "port-by-both", share_port_by_both, true},
+    {"share", "no-port", share_no_port, true},
     {"dgram", "segment-option", dgram_segment_option, true},
     {"dgram", "refused-then-sent", dgram_refused_then_sent, true},
     {"dgram", "refused-between", dgram_refused_between, true},

@@ -50,6 +50,9 @@ struct taking {
     bool reuse; /* with SO_REUSEADDR */
 };
 
+/* $ATTACK_SHARED, under outside -p: UDP ports that somebody outside has, with SO_REUSEADDR and SO_REUSEPORT, so that
+ * others may have them, too. */
+
 struct report {
     char text[3000];
     size_t used;

@@ -9,6 +9,7 @@
  *   -k HOW   end CMD, not what it started, after half a second; that they end together is right. HOW: a signal's name
  *            (KILL, TERM, SEGV ...), or OOM: it finds no memory any more (where there is a memory cgroup, exit 3)
  *   -n       in a network namespace of its own, where IPv6 forms of 127.0.0.2 are local
+ *   -p       share UDP ports that the kernel picked, as CMD's user (attack.h)
  *   -t       take each port that CMD asks for (attack.h, struct taking)
  *   -T       take an abstract unix name whenever it is free (attack.h)
  *   -s KIND  stdin is a socket: udp, unix (datagram), stream (an unconnected unix one); not to start (exit 125) is
@@ -291,7 +292,7 @@ static char **options_read(int argc, char **argv)
     int c;
 
     options.uid = geteuid();
-    while ((c = getopt(argc, argv, "+qwu:dik:ntTs:")) != -1)
+    while ((c = getopt(argc, argv, "+qwu:dik:nptTs:")) != -1)
         switch (c) {
         case 'q': options.quiet = true; break;
         case 'w': options.wins = true; break;
@@ -300,6 +301,7 @@ static char **options_read(int argc, char **argv)
         case 'i': options.leak = true; break;
         case 'k': options.end = optarg; break;
         case 'n': options.names = true; break;
+        case 'p': options.shares = true; break;
         case 't': options.takes = true; break;
         case 'T': options.takes_name = true; break;
         case 's': options.stdin_kind = optarg; break;
@@ -329,6 +331,8 @@ int main(int argc, char **argv)
     dir_make();
     victims_open();
     pid_t bystander = bystander_start();
+    if (options.shares)
+        shared_ports_open();
     if (options.takes)
         taker_start();
     if (options.takes_name)

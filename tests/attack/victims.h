@@ -12,7 +12,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-enum { TMP_MAX_LEN = 54, NOT_STARTED = 125, VICTIMS_MAX = 24, BACKLOG = 4096, PATIENCE = 60, ENOUGH = 200 };
+enum { TMP_MAX_LEN = 54, NOT_STARTED = 125, VICTIMS_MAX = 24, BACKLOG = 4096, PATIENCE = 60, ENOUGH = 200,
+       SHARED_PORTS = 300 };
 
 static struct victim {
     int fd;
@@ -26,7 +27,7 @@ static unsigned arrivals;
 
 static struct options {
     uid_t uid;
-    bool quiet, wins, as_user, deny_all, leak, names, takes, takes_name;
+    bool quiet, wins, as_user, deny_all, leak, names, shares, takes, takes_name;
     const char *stdin_kind, *end;
 } options;
 
@@ -211,6 +212,35 @@ static void victim_serve(struct victim *v)
         }
         arrived(v, text, n);
     }
+}
+
+/* -p: have ports that others of the attacker's user may share. They are the kernel's choice, by a socket that doesn't
+ * share yet. */
+static void shared_ports_open(void)
+{
+    static char ports[SHARED_PORTS * sizeof " 65535"];
+    uint16_t port;
+    size_t used = 0;
+    int one = 1;
+
+    for (int i = 0; i < SHARED_PORTS; i++) {
+        struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+        socklen_t len = sizeof any;
+        int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0) { /* no IPv6: all zero is 0.0.0.0 just as well */
+            any.sin6_family = AF_INET;
+            fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        }
+        if (fchown(fd, options.uid, (gid_t)-1) < 0 || bind(fd, (struct sockaddr *)&any, len) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0 ||
+            getsockname(fd, (struct sockaddr *)&any, &len) < 0)
+            broken("no port to share: %s", strerror(errno));
+        port = ntohs(any.sin6_port);
+        used += (size_t)snprintf(ports + used, sizeof ports - used, " %u", port);
+    }
+    setenv("ATTACK_SHARED", ports, 1);
 }
 
 /* ---- -t: whoever takes a port that has become free ---- */

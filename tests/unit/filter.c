@@ -180,7 +180,11 @@ static const struct {
     {"IPV6_RECVRTHDR", NUMBER(54, 208), {3, 41, 56}, "aaaaa"},
     {"IP_TOS", NUMBER(54, 208), {3, 0, 1}, "aaaaa"},
     {"TCP_NODELAY", NUMBER(54, 208), {3, 6, 1}, "aaaaa"},
-    {"SO_REUSEADDR", NUMBER(54, 208), {3, 1, 2}, "aaaaa"},
+    {"SO_REUSEADDR", NUMBER(54, 208), {3, 1, 2}, "aanan"},
+    {"SO_REUSEPORT", NUMBER(54, 208), {3, HIGH | 1, HIGH | 15}, "aanan"},
+    {"to ask for SO_REUSEADDR", NUMBER(55, 209), {3, 1, 2}, "aanan"},
+    {"to ask for SO_REUSEPORT", NUMBER(55, 209), {3, 1, 15}, "aanan"},
+    {"to ask for SO_ERROR", NUMBER(55, 209), {3, 1, 4}, "aaaaa"},
     {"the number of IPV6_RTHDR elsewhere", NUMBER(54, 208), {3, 1, 57}, "aaaaa"},
 
     {"io_uring_setup", NUMBER(425, 425), {8, FAR}, "sssss"},
