@@ -17,11 +17,11 @@ struct protection {
     const char *lost; /* when it isn't active */
 };
 
-enum { PROTECTIONS = 16 };
+enum { PROTECTIONS = 17 };
 
 static void protections_of(const struct features *f, struct protection list[PROTECTIONS])
 {
-    bool old = f->major < 5 || (f->major == 5 && f->minor < 10), root = geteuid() == 0;
+    bool old = f->major < 5 || (f->major == 5 && f->minor < 10), may_trace = caps_has(CAP_SYS_PTRACE);
 
     const struct protection all[PROTECTIONS] = {
         {"Linux 5.10 or later", old ? MISSING : ACTIVE, "older kernels lack calls that sandlock needs"},
@@ -34,11 +34,13 @@ static void protections_of(const struct features *f, struct protection list[PROT
          "addresses are read by /proc/PID/mem; a profile that permits process_vm_readv(2), or CAP_SYS_PTRACE"},
         {"pinning sockets", f->getfd ? ACTIVE : f->proc ? DEGRADED : MISSING,
          "sandlock makes the sockets and hands them in; a profile that permits pidfd_getfd(2), or CAP_SYS_PTRACE"},
-        {"Yama's ptrace_scope", f->yama == 3 || (f->yama == 2 && !root) ? MISSING : ACTIVE,
-         "processes may not be looked into; kernel.yama.ptrace_scope of 0 or 1"},
+        {"Yama's ptrace_scope", f->yama == 3 || (f->yama == 2 && !may_trace) ? MISSING : ACTIVE,
+         "processes may not be looked into; kernel.yama.ptrace_scope of 0 or 1, or CAP_SYS_PTRACE where it is 2"},
         {"Landlock domain (ABI 2)", f->landlock >= 2 ? ACTIVE : DEGRADED,
          "the command can read and write the memory of the user's other processes by /proc, and so act as they may; "
          "root can write in /proc, /sys and /dev"},
+        {"Landlock for truncate (ABI 3)", f->landlock >= 3 ? ACTIVE : DEGRADED,
+         "files outside -w, and as root those in /proc and /sys, can be truncated"},
         {"Landlock for TCP (ABI 4)", f->landlock >= 4 ? ACTIVE : DEGRADED, "no second wall behind connect and bind"},
         {"Landlock scopes (ABI 6)", f->landlock >= 6 ? ACTIVE : DEGRADED,
          "signals and abstract sockets are held by the filter alone, or not at all"},

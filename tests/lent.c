@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -30,6 +31,7 @@ enum { BROKEN = 2, TEXT_MAX = 64, PATIENCE = 20 /* seconds */, UP_LEVELS = 64 };
 
 static const char usage_text[] =
     "usage: lent as UID CMD...               run CMD as this user and group, without others\n"
+    "       lent traceless CMD...            run CMD without CAP_SYS_PTRACE, as root in a container is\n"
     "       lent unreaped CMD...             run CMD by a parent that ignores SIGCHLD\n"
     "       lent holding KIND ADDRESS CMD... bind, listen, say nothing; run CMD meanwhile\n"
     "       lent deaf PORT CMD...            listen at 127.0.0.1 with a queue that is full; run CMD meanwhile\n"
@@ -171,6 +173,13 @@ static int as_user(char **words)
     if (setgroups(0, NULL) < 0 || setgid(uid) < 0 || setuid(uid) < 0)
         broken("setuid");
     return run(words + 1);
+}
+
+static int traceless(char **words)
+{
+    if (prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0) < 0)
+        broken("the bounding set");
+    return run(words);
 }
 
 static int unreaped(char **words)
@@ -449,7 +458,7 @@ static const struct command {
     {"listener", 1, false, listener},   {"undumpable", 1, false, undumpable}, {"nonblock", 1, false, nonblock},
     {"autobound", 1, false, autobound}, {"seqpacket", 1, false, seqpacket},   {"directory", 0, false, directory},
     {"split", 0, false, split},         {"thread", 0, false, thread},         {"memory", 0, false, memory},
-    {"leave", 1, false, leave},         {"domain", 0, false, domain},
+    {"leave", 1, false, leave},         {"domain", 0, false, domain},         {"traceless", 0, true, traceless},
 };
 
 int main(int argc, char **argv)
