@@ -1,4 +1,5 @@
-/* steady - one kind of call, again and again, for tests/steady.test: steady KIND COUNT, to port 1 of 127.0.0.1
+/* steady - one kind of call, again and again, for tests/steady.test: steady KIND COUNT, to port 1 of 127.0.0.1, or of
+ * the unspecified address, which means it
  *
  * A stream's connect is refused there; anything else is taken. Exit status 1 when a call answers otherwise. */
 #define _GNU_SOURCE
@@ -49,23 +50,25 @@ static const struct {
     const char *name;
     int type;
     bool (*call)(int fd);
+    in_addr_t address;
 } kinds[] = {
-    {"udp-connect", SOCK_DGRAM, call_connect},
-    {"sendto", SOCK_DGRAM, call_sendto},
-    {"sendmsg", SOCK_DGRAM, call_sendmsg},
-    {"sendmmsg", SOCK_DGRAM, call_sendmmsg},
-    {"tcp-connect", SOCK_STREAM, call_refused},
-    {"tcp-connect-nonblocking", SOCK_STREAM | SOCK_NONBLOCK, call_refused},
+    {"udp-connect", SOCK_DGRAM, call_connect, INADDR_LOOPBACK},
+    {"udp-connect-unspecified", SOCK_DGRAM, call_connect, INADDR_ANY},
+    {"sendto", SOCK_DGRAM, call_sendto, INADDR_LOOPBACK},
+    {"sendmsg", SOCK_DGRAM, call_sendmsg, INADDR_LOOPBACK},
+    {"sendmmsg", SOCK_DGRAM, call_sendmmsg, INADDR_LOOPBACK},
+    {"tcp-connect", SOCK_STREAM, call_refused, INADDR_LOOPBACK},
+    {"tcp-connect-nonblocking", SOCK_STREAM | SOCK_NONBLOCK, call_refused, INADDR_LOOPBACK},
 };
 
 int main(int argc, char **argv)
 {
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     to.sin_port = htons(1);
     headers[0].msg_hdr = headers[1].msg_hdr = header;
     for (size_t i = 0; argc == 3 && i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(argv[1], kinds[i].name) != 0)
             continue;
+        to.sin_addr.s_addr = htonl(kinds[i].address);
         int fd = socket(AF_INET, kinds[i].type, 0);
         for (int n = 0; n < atoi(argv[2]); n++)
             if (!kinds[i].call(fd)) {

@@ -100,6 +100,22 @@ part_untrapped() {
         pairs "   $kind of 64, UDP rules" -c "$cpu" -g 'sandlock/native' native="$call" \
             sandlock="$sandlock run $udp -- $call"
     done
+    echo '127.0.0.1 name.test' >"$work/hosts"
+    echo 'GET 10.0.0.1' >"$work/http"
+    call="$bench/calls -n 20000 tcp-write $port"
+    while read -r policy options; do # the other policies, which trap other calls than this one
+        goal='<=1.03'
+        [ "$policy" != learn ] || goal='' # it looks at every write
+        pairs "   tcp-write of 64, $policy" -c "$cpu" -g "sandlock/native$goal" native="$call" \
+            sandlock="$sandlock $options -- $call"
+    done <<END
+denials run --net-deny any://10.0.0.1
+remap run --port-remap --net-allow-bind * $tcp
+HTTP run -q --http-allow @$work/http $tcp
+names run --hosts $work/hosts --net-allow name.test:$port
+live run --live --name bench --control $work $tcp
+learn learn -q -o $work/learned
+END
 }
 
 # (d) From spawn to exit of a command that does nothing.
@@ -140,7 +156,7 @@ rules_file() {
     echo "--net-allow @$work/rules.$1"
 }
 
-# (f) One rule, a thousand, a hundred thousand: start-up, and a call on behalf.
+# (f) One rule, a thousand, a hundred thousand, a million: start-up, and a call on behalf.
 part_rules() {
     one=$(rules_file 1) thousand=$(rules_file 1000) many=$(rules_file 100000) most=$(rules_file 1000000)
     call="$bench/calls -n 3000 udp-connect $port"
@@ -149,6 +165,8 @@ part_rules() {
         100000="$sandlock run $many -- $call" 1000000="$sandlock run $most -- $call"
     pairs 'f. start-up by rules' -t -g '100000-1<=100000' 1="$sandlock run $one -- $busybox true" \
         1000="$sandlock run $thousand -- $busybox true" 100000="$sandlock run $many -- $busybox true"
+    pairs 'f. start-up by rules' -n 3 -t -g 1000000-1 1="$sandlock run $one -- $busybox true" \
+        1000000="$sandlock run $most -- $busybox true"
     # shellcheck disable=SC2086 # a list of words
     "$sandlock" run $many -- sleep 2 &
     sleep 1
@@ -179,11 +197,15 @@ part_pending() {
 # More threads in the child, and more sandboxes at once.
 part_scale() {
     for threads in 4 64; do
-        for kind in udp-connect udp-sendto tcp-refused; do
-            to=$port
-            [ $kind != tcp-refused ] || to=$refused
-            call="$bench/calls -n 6400 -T $threads $kind $to"
-            pairs "$kind, $threads threads" -c "$cpu" -g 'sandlock/floor<=1.25' native="$call" \
+        for kind in udp-connect udp-sendto udp-sendmsg sendmmsg-64 tcp-connect-nonblocking tcp-connect tcp-refused; do
+            to=$port calls=6400 goal='<=1.25'
+            case $kind in
+            tcp-refused) to=$refused ;;
+            sendmmsg-64) calls=640 ;;
+            tcp-connect) goal='' ;; # as in (b): the floor waits in connect, which no supervisor may
+            esac
+            call="$bench/calls -n $calls -T $threads $kind $to"
+            pairs "$kind, $threads threads" -c "$cpu" -g "sandlock/floor$goal" native="$call" \
                 floor="$bench/floor $call" sandlock="$sandlock run $udp -- $call"
         done
     done
