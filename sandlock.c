@@ -437,11 +437,21 @@ static int main_options_of_init(int argc, char **argv)
     return options_parse(argc, argv, 1);
 }
 
+/* What was printed has arrived, or a line says that it hasn't, as for a full disk. */
+static void main_close_stdout(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return;
+    say("cannot write: %s", strerror(errno));
+    _exit(EXIT_OURS);
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
 
     main_open_stdio();
+    atexit(main_close_stdout);
     here.powers_off = init_of_machine();
     if (here.powers_off)
         atexit(init_power_off);

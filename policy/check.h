@@ -32,7 +32,7 @@ static void protections_of(const struct features *f, struct protection list[PROT
          "nothing can be decided; CONFIG_SECCOMP_FILTER, or a seccomp profile that permits seccomp(2)"},
         {"reading the command's memory", f->vm_read ? ACTIVE : f->proc ? DEGRADED : MISSING,
          "addresses are read by /proc/PID/mem; a profile that permits process_vm_readv(2), or CAP_SYS_PTRACE"},
-        {"pinning sockets", f->getfd ? ACTIVE : f->proc ? DEGRADED : MISSING,
+        {"pinning sockets", f->getfd && !settings.no_getfd ? ACTIVE : f->proc ? DEGRADED : MISSING,
          "sandlock makes the sockets and hands them in; a profile that permits pidfd_getfd(2), or CAP_SYS_PTRACE"},
         {"Yama's ptrace_scope", f->yama == 3 || (f->yama == 2 && !may_trace) ? MISSING : ACTIVE,
          "processes may not be looked into; kernel.yama.ptrace_scope of 0 or 1, or CAP_SYS_PTRACE where it is 2"},
