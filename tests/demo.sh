@@ -8,6 +8,9 @@ trap 'kill $servers 2>/dev/null || :; rm -rf "$work"' EXIT
 ln -s "$(command -v busybox)" "$work/wget"
 PATH=$PWD/build:$work:$PATH
 port=18080
+httpd='busybox httpd'
+! command -v busybox-extras >/dev/null || httpd='busybox-extras httpd' # Alpine's
+$httpd --help >/dev/null 2>&1 || { echo "demo.sh: this BusyBox has no httpd" >&2; exit 1; }
 
 # Serve the line $1 on the next free port of 127.0.0.1; $port says which.
 serve() {
@@ -15,7 +18,7 @@ serve() {
     echo "the $1 server's page" >"$work/$1/index.html"
     while :; do
         port=$((port + 1))
-        busybox httpd -f -p "127.0.0.1:$port" -h "$work/$1" 2>/dev/null &
+        $httpd -f -p "127.0.0.1:$port" -h "$work/$1" 2>/dev/null &
         server=$!
         for _ in 1 2 3 4 5 6 7 8 9 10; do
             if [ "$(wget -qO- "http://127.0.0.1:$port/" 2>/dev/null)" = "the $1 server's page" ]; then
