@@ -164,9 +164,15 @@ static struct outcome send_advance(struct request *r, const struct message_sourc
     return (struct outcome){PEND, 0};
 }
 
-/* The port that the next message names; 0: it goes to the socket's peer. */
-static uint16_t send_port(void)
+/* What tells sends apart that take the kernel long: the protocol and the port that the next datagram names, 0: it goes
+ * to the socket's peer; otherwise the socket, whose peer may be one that thousands are told of (epoll(7)). */
+static uint16_t send_port(const struct request *r, int *protocol)
 {
+    bool datagram = socket_is_ip(r->kind) && !is_stream(r->kind);
+
+    *protocol = datagram ? r->kind.protocol : 0;
+    if (!datagram)
+        return (uint16_t)pin_cookie(r->pin);
     return batch.messages[0].header.namelen > 0 ? ntohs(batch.names[0].v4.sin_port) : 0;
 }
 
@@ -177,6 +183,7 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
     int flags = (send_flags(r) & (int)~(KERNEL_MSG_ZEROCOPY | KERNEL_MSG_CMSG_COMPAT)) | MSG_DONTWAIT | MSG_NOSIGNAL;
     size_t piece = batch.parts[0][0].iov_len + batch.parts[0][1].iov_len;
     bool counts = caller_counts(r);
+    int protocol;
 
     if (source->stream && r->sent_bytes + piece < batch.lengths[0]) /* not the last piece */
         flags = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
@@ -187,8 +194,8 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
         return batch.error;
     slow_begin();
     int64_t taken = message_send(&batch, source, r->pin, n, flags, slow.start + SLOW_US);
-    if (source->ip && !source->stream)
-        slow_end(r->kind.protocol, send_port(), n > 1 ? taken : 1);
+    uint16_t port = send_port(r, &protocol);
+    slow_end(protocol, port, n > 1 ? taken : 1);
     if (counts)
         caller_leave();
     if (batch.n_rights > 0 && socket_is_ip(r->kind))
@@ -214,6 +221,7 @@ static struct outcome send_batch(struct request *r, bool *waits)
     static uint64_t netlink_free_at; /* requests have a quarter of our time */
     struct message_source source = send_source(r);
     bool netlink = r->kind.domain == AF_NETLINK;
+    int protocol = 0;
     uint64_t start = netlink ? clock_us() : 0;
 
     r->later = netlink && start < netlink_free_at;
@@ -222,7 +230,8 @@ static struct outcome send_batch(struct request *r, bool *waits)
         return (struct outcome){PEND, 0};
     int64_t n = message_read(&batch, &source, !source.ip);
 
-    r->later = n > 0 && source.ip && !source.stream && slow_waits(r->kind.protocol, send_port());
+    uint16_t port = n > 0 ? send_port(r, &protocol) : 0;
+    r->later = n > 0 && slow_waits(protocol, port);
     *waits = r->later;
     if (*waits)
         return (struct outcome){PEND, 0};

@@ -10,22 +10,25 @@
 
 enum { SLOW_US = 1000, SLOW_EACH_US = 100, SLOW_SHIFT = 20 /* from microseconds to about seconds */ };
 
-/* Those that take long have a quarter of our time, all together. Times are clock_us's. */
+/* Those that take long have a quarter of our time, all together, and who isn't known yet another one at most. Times are
+ * clock_us's. */
 static struct {
-    uint64_t free_at;        /* when they may go on */
+    uint64_t free_at;        /* when those that are known may go on */
     uint64_t looks_until;    /* until then calls are looked at closely */
-    uint64_t known_until;    /* until then one more port that is found makes all of them known, */
+    uint64_t known_until;    /* until then one more port that is found has all others wait, too, */
     uint64_t all_until;      /* for so long */
-    uint32_t until[2 << 16]; /* how long a port is known, in seconds; TCP's, then UDP's and all others' */
+    uint64_t all_free_at;    /* when one of these may go on: what is known takes nothing of their time */
+    uint32_t until[3][1 << 16]; /* how long a port is known, in seconds: of a socket, TCP's, UDP's and all others' */
     uint64_t start;          /* of the call that is under way */
     bool close;              /* it is looked at closely: */
     uint64_t cpu;            /* the processor time that we had used by then, */
     long lost;               /* and how often we had lost the processor */
 } slow;
 
+/* protocol: 0 for a socket, which its cookie stands for. */
 static uint32_t *slow_port(int protocol, uint16_t port)
 {
-    return &slow.until[(protocol != IPPROTO_TCP) << 16 | port];
+    return &slow.until[protocol == 0 ? 0 : protocol == IPPROTO_TCP ? 1 : 2][port];
 }
 
 /* The processor time that we have used. */
@@ -44,7 +47,9 @@ static bool slow_waits(int protocol, uint16_t port)
 {
     uint64_t now = slow.free_at == 0 ? 0 : clock_us();
 
-    return now < slow.free_at && (now < slow.all_until || now >> SLOW_SHIFT < *slow_port(protocol, port));
+    if (now == 0 || now >> SLOW_SHIFT < *slow_port(protocol, port))
+        return now < slow.free_at;
+    return protocol != 0 && now < slow.all_until && now < slow.all_free_at;
 }
 
 static void slow_begin(void)
@@ -69,9 +74,11 @@ static void slow_end(int protocol, uint16_t port, int64_t count)
     slow.looks_until = now + (1 << SLOW_SHIFT);
     if (!slow.close || (slow_cpu_us(&lost) - slow.cpu < SLOW_US && lost != slow.lost))
         return;
-    if (now < slow.known_until && second >= *until)
-        slow.all_until = slow.looks_until;
-    slow.known_until = slow.looks_until;
+    if (second >= *until && protocol != 0) {
+        slow.all_until = now < slow.known_until ? slow.looks_until : slow.all_until;
+        slow.all_free_at = clock_rest(slow.start);
+        slow.known_until = slow.looks_until;
+    }
     *until = (uint32_t)second + 2;
     slow.free_at = clock_rest(slow.start);
 }

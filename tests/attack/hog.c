@@ -1,7 +1,7 @@
 /* hog - have the supervisor work for long on single calls (threats row 23)
  *
- * usage: hog groups | links | opens | threads | descriptors | requests | ports | udp-ports | receivers. Many processes
- * make a call each that takes the kernel milliseconds and more. The others must not notice: to one of their connects
+ * usage: hog groups | links | opens | threads | descriptors | requests | ports | udp-ports | receivers | told. Many
+ * processes make a call each that takes the kernel milliseconds and more. The others must not notice: to one of their connects
  * the supervisor may come after PATIENCE seconds of its own work. */
 #include "attack.h"
 #include "others.h"
@@ -12,6 +12,7 @@
 #include <linux/sock_diag.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -299,6 +300,51 @@ static void send_to_receivers(void)
     syscall(SYS_sendmmsg, sender, messages, COUNT(messages), 0); /* musl's own makes single sends of it */
 }
 
+static int pair[2];
+
+static void make_pair(void)
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+        broken("no pair: %s", strerror(errno));
+}
+
+/* Whatever arrives at this end is told to as many as there can be. */
+static void watch_pair(unsigned index)
+{
+    struct epoll_event readable = {.events = EPOLLIN};
+    int watcher;
+
+    (void)index;
+    raise_descriptors();
+    while ((watcher = epoll_create1(0)) >= 0)
+        epoll_ctl(watcher, EPOLL_CTL_ADD, pair[0], &readable);
+}
+
+static void drain_pair(void)
+{
+    static char bytes[4096];
+
+    if (recv(pair[0], bytes, sizeof bytes, 0) <= 0)
+        _exit(0);
+}
+
+/* A process with threads: what it sends is sent for it. */
+static void add_thread(unsigned index)
+{
+    pthread_t thread;
+
+    (void)index;
+    pthread_create(&thread, NULL, sleep_on, NULL);
+}
+
+static void send_to_pair(void)
+{
+    struct iovec part = {"", 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+    sendmsg(pair[1], &message, 0);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc == 2 ? argv[1] : "";
@@ -336,6 +382,11 @@ int main(int argc, char **argv)
     } else if (strcmp(what, "receivers") == 0) {
         make_receivers();
         each(200, open_sender, send_to_receivers);
+    } else if (strcmp(what, "told") == 0) {
+        make_pair();
+        each(2, watch_pair, drain_pair);
+        sleep(2);
+        each(200, add_thread, send_to_pair);
     } else {
         broken("usage: hog WHAT");
     }
