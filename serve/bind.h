@@ -19,6 +19,7 @@
 #include "../sys/closer.h"
 #include "../sys/cookieset.h"
 #include "../sys/kernel.h"
+#include "../sys/landlock.h"
 #include "../sys/limits.h"
 #include "../sys/notify.h"
 #include "../sys/pin.h"
@@ -70,31 +71,68 @@ static bool bind_name_waits(struct request *r)
            (now - r->tried_at <= 1000 * PATIENCE_MAX && closer_is_busy(&here.closer));
 }
 
-/* Bind a path: it is the caller's own, and so are its directory, umask and rights, which are ours for that long
- * (path_resolution(7), umask(2)). 0 or -errno. */
-static int bind_path(struct request *r)
+/* Make a call in a process of its own, which then ends. 0 or -errno; -EAGAIN: there can't be one now. */
+static int call_apart(const struct request *r, int (*call)(const struct request *r))
+{
+    int how = 0;
+    pid_t pid = sys_fork(CLONE_FILES);
+
+    if (pid == 0)
+        _exit(-call(r));
+    if (pid < 0 || waitpid(pid, &how, __WALL) != pid)
+        return pid < 0 ? pid : -errno;
+    return WIFEXITED(how) ? -WEXITSTATUS(how) : -EAGAIN;
+}
+
+/* In a Landlock domain, which holds nothing but that processes outside of it aren't there by /proc: links there, such as
+ * /proc/PID/root, would lead us where the caller can't go. Kernels without Landlock have none. */
+static int bind_in_domain(const struct request *r)
+{
+    int domain CLOSE_FD = landlock_create(1, (struct landlock_domain){.fs = LANDLOCK_EXECUTE});
+
+    if (domain >= 0 && landlock_enter(domain) < 0)
+        return -EACCES;
+    return sys_result(bind(r->pin, &r->address.any, r->address_len));
+}
+
+/* The caller's own /proc/self/cwd, fd/N and the like we open for it, as a descriptor of ours in its name's place: *own,
+ * to be closed. 0; -EACCES where the name is too long then. */
+static int bind_from_own(struct request *r, pid_t leader, const char *path, int *own)
 {
     static struct childpath walk;
+
+    if (!childpath_rename(&walk, r->tid, leader, path))
+        return 0;
+    const char *rest = childpath_cut(walk.path);
+    if (rest == NULL)
+        return 0;
+    *own = sys_open(walk.path, O_PATH | O_DIRECTORY);
+    int n = snprintf(r->address.local.sun_path, sizeof r->address.local.sun_path, "/proc/self/fd/%d/%s", *own, rest);
+    r->address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n);
+    return *own < 0 ? *own : (size_t)n >= sizeof r->address.local.sun_path ? -EACCES : 0;
+}
+
+/* Bind a path: it is the caller's own, and so are its directory, umask and rights, which are ours for that long
+ * (path_resolution(7), umask(2)). 0 or -errno; -EAGAIN: not now. */
+static int bind_path(const struct request *r)
+{
+    struct request named = *r;
     struct process_status status;
     char path[sizeof r->address.local.sun_path + 1], link[40];
     size_t room = r->address_len - offsetof(struct sockaddr_un, sun_path);
+    int own CLOSE_FD = -1;
 
     snprintf(link, sizeof link, "%s/%d/cwd", procfs, r->tid);
     int directory CLOSE_FD = sys_open(link, O_PATH | O_DIRECTORY);
     if (directory < 0 || !childpath_has_our_root(r->tid) || process_status_read(r->tid, &status) < 0)
         return -EACCES;
     snprintf(path, sizeof path, "%.*s", (int)room, r->address.local.sun_path);
-    if (childpath_rename(&walk, r->tid, status.leader, path)) {
-        if (strlen(walk.path) > sizeof r->address.local.sun_path)
-            return -EACCES;
-        r->address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(walk.path));
-        memcpy(r->address.local.sun_path, walk.path, strlen(walk.path));
-    }
+    int result = bind_from_own(&named, status.leader, path, &own);
     bool enters = geteuid() == 0;
-    if (enters && caller_enter(r) < 0)
-        return -EACCES;
+    if (result < 0 || (enters && caller_enter(r) < 0))
+        return result < 0 ? result : -EACCES;
     mode_t ours = umask(status.umask);
-    int result = fchdir(directory) < 0 ? -errno : sys_result(bind(r->pin, &r->address.any, r->address_len));
+    result = fchdir(directory) < 0 ? -errno : call_apart(&named, bind_in_domain);
     umask(ours);
     if (enters)
         caller_leave();
@@ -119,7 +157,8 @@ static struct outcome bind_unix(struct request *r)
         return (struct outcome){r->later ? PEND : CONTINUE, 0};
     int result = path ? bind_path(r) : sys_result(bind(r->pin, &r->address.any, r->address_len));
     unix_own.free_at = clock_rest(start);
-    return outcome_reply(result);
+    r->later = result == -EAGAIN;
+    return (struct outcome){r->later ? PEND : REPLY, result};
 }
 
 static struct outcome call_bind(struct request *r)
@@ -160,21 +199,20 @@ static struct outcome call_bind(struct request *r)
     return outcome_reply(result);
 }
 
+static int listen_here(const struct request *r)
+{
+    return sys_result(listen(r->pin, (int)r->args[1]));
+}
+
 /* Who connects to a unix socket sees who listens there (SO_PEERCRED). That is nobody then, and not us, by whose number
- * clients of control sockets know us. 0 or -errno; -EAGAIN, which no listen says: it isn't the time for a process. */
+ * clients of control sockets know us. 0 or -errno; -EAGAIN, which no listen says: it is to be tried later. */
 static int listen_unix(const struct request *r)
 {
     uint64_t start = clock_us();
-    int how = 0;
-    pid_t pid = start < unix_own.free_at ? -EAGAIN : sys_fork(CLONE_FILES);
+    int result = start < unix_own.free_at ? -EAGAIN : call_apart(r, listen_here);
 
-    if (pid == 0)
-        _exit(-sys_result(listen(r->pin, (int)r->args[1])));
-    if (pid < 0)
-        return pid;
-    waitpid(pid, &how, __WALL);
-    unix_own.free_at = clock_rest(start);
-    return -WEXITSTATUS(how);
+    unix_own.free_at = result == -EAGAIN ? unix_own.free_at : clock_rest(start);
+    return result;
 }
 
 /* listen: the port that the socket is bound to is judged; without a bind the kernel picks one, as for port 0. */
@@ -215,7 +253,7 @@ static struct outcome call_listen(struct request *r)
     if (result < 0)
         return outcome_reply(result);
     slow_begin();
-    result = r->kind.domain == AF_UNIX ? listen_unix(r) : sys_result(listen(r->pin, (int)r->args[1]));
+    result = r->kind.domain == AF_UNIX ? listen_unix(r) : listen_here(r);
     slow_end(r->kind.protocol, r->to.port, 1);
     if (counts)
         caller_leave();

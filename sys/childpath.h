@@ -58,6 +58,20 @@ static bool childpath_rename(struct childpath *walk, pid_t tid, pid_t leader, co
     return false;
 }
 
+/* Where such a name goes on behind the one link that is the process's own, cwd or fd/N: at a slash, which becomes its
+ * end. What is to follow. NULL: nothing does. */
+static char *childpath_cut(char *path)
+{
+    char *link = strchr(path + strlen("/proc/"), '/') + 1, *end = strchr(link, '/');
+
+    if (end != NULL && strncmp(link, "fd/", 3) == 0)
+        end = strchr(end + 1, '/');
+    if (end == NULL)
+        return NULL;
+    *end++ = 0;
+    return end + strspn(end, "/");
+}
+
 /* With a root of its own, a relative path is one from that root: the directory's name less the root's. 0 or -errno. */
 static int childpath_from_root(struct childpath *walk, pid_t tid, const char *directory, const char *path)
 {
@@ -81,8 +95,8 @@ static int childpath_from_root(struct childpath *walk, pid_t tid, const char *di
 }
 
 /* Make a walk ready for thread `tid` of process `leader`; directory: AT_FDCWD, or a descriptor of its. Links of
- * /proc that would lead through our own descriptors are not followed (-ELOOP). 0 or -errno; walk->start is to be
- * closed when >= 0. */
+ * /proc that would lead through our own descriptors, or another process's, are not followed (-ELOOP). 0 or -errno;
+ * walk->start is to be closed when >= 0. */
 static int childpath_begin(struct childpath *walk, pid_t tid, pid_t leader, int directory, const char *path)
 {
     char link[48];
@@ -95,9 +109,15 @@ static int childpath_begin(struct childpath *walk, pid_t tid, pid_t leader, int 
         snprintf(link, sizeof link, "%s/%d/fd/%d", procfs, tid, directory);
     if (!childpath_has_our_root(tid))
         return childpath_from_root(walk, tid, link, path);
-    if (!childpath_rename(walk, tid, leader, path))
+    bool own = childpath_rename(walk, tid, leader, path);
+    const char *rest = own ? childpath_cut(walk->path) : NULL;
+    if (!own || rest != NULL)
         walk->how.resolve |= RESOLVE_NO_MAGICLINKS;
-    walk->start = sys_open(path[0] == '/' ? "/" : link, O_PATH | O_DIRECTORY);
+    walk->start = sys_open(rest != NULL ? walk->path : path[0] == '/' ? "/" : link, O_PATH | O_DIRECTORY);
+    if (rest != NULL && rest[0] != 0)
+        memmove(walk->path, rest, strlen(rest) + 1);
+    else if (rest != NULL)
+        snprintf(walk->path, sizeof walk->path, ".");
     return walk->start < 0 ? walk->start : 0;
 }
 

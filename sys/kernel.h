@@ -207,6 +207,7 @@ enum syscall_number {
     NR_mount_setattr = SYSCALL_NUMBERS(442, 442),
     NR_quotactl_fd = SYSCALL_NUMBERS(443, 443),
     NR_landlock_create_ruleset = SYSCALL_NUMBERS(444, 444),
+    NR_landlock_restrict_self = SYSCALL_NUMBERS(446, 446),
     NR_open_tree_attr = SYSCALL_NUMBERS(467, 467),
 };
 

@@ -12,7 +12,7 @@
     X(fsmount) X(fsopen) X(fspick) X(fstat) X(fstatfs) X(ftruncate) X(futex) X(getdents64) X(getegid) X(geteuid)       \
     X(getgid) X(getpeername) X(getpgid) X(getpid) X(getppid) X(getrandom) X(getrusage) X(getsid) X(getsockname)        \
     X(getsockopt) X(gettid) X(getuid) X(init_module) X(io_uring_enter) X(io_uring_register) X(io_uring_setup)          \
-    X(ioctl) X(ioprio_set) X(kcmp) X(kexec_file_load) X(kexec_load) X(keyctl) X(kill) X(landlock_create_ruleset)       \
+    X(ioctl) X(ioprio_set) X(kcmp) X(kexec_file_load) X(kexec_load) X(keyctl) X(kill) X(landlock_create_ruleset) X(landlock_restrict_self)       \
     X(listen) X(lseek) X(madvise) X(memfd_create) X(migrate_pages) X(mknodat) X(mmap) X(mount) X(mount_setattr)        \
     X(move_mount) X(move_pages) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open_by_handle_at)        \
     X(open_tree) X(open_tree_attr) X(openat) X(openat2) X(perf_event_open) X(personality) X(pidfd_getfd)               \
