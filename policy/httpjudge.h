@@ -136,13 +136,16 @@ static void http_copy(char *to, size_t room, struct slice text)
     to[n] = 0;
 }
 
-/* The rule that would allow a request, as an option. */
+/* The rule that would allow a request, as an option. Somebody may have a shell read it: it has a * for each ' of the
+ * request's. */
 static void http_format_rule(char *to, size_t room, const struct proxy_message *m)
 {
     if (m->protocol == PROXY_TLS)
         snprintf(to, room, "--http-allow '* %s'", m->host);
     else
         snprintf(to, room, "--http-allow '%s %s%s'", m->method, m->host, m->path);
+    for (char *at = strchr(to, '\'') + 1; (at = strchr(at, '\'')) != NULL && at[1] != 0; at++)
+        *at = '*';
 }
 
 /* A line for who is refused. */

@@ -48,8 +48,11 @@ static void event_of_destination(struct event *event, const struct destination *
         snprintf(event->protocol, sizeof event->protocol, "unix");
         snprintf(event->address, sizeof event->address, "%.*s", EVENT_NAME, unix_target.name);
         snprintf(event->subject, sizeof event->subject, "unix %.*s", EVENT_NAME, unix_target.name);
-        if (decision.verdict == VERDICT_DENY && decision.rule < 0)
-            snprintf(event->allow, sizeof event->allow, "--net-allow unix://%.*s", EVENT_NAME, unix_target.name);
+        /* The name may be the command's choice, and the option one that somebody has a shell read. */
+        const char *quote = strpbrk(event->address, " \t\n$`\"\\;&|<>()*?[]{}~#!'") != NULL ? "'" : "";
+        if (decision.verdict == VERDICT_DENY && decision.rule < 0 && strchr(event->address, '\'') == NULL)
+            snprintf(event->allow, sizeof event->allow, "--net-allow %sunix://%.*s%s", quote, EVENT_NAME,
+                     event->address, quote);
         return;
     }
     if (to->kind != DESTINATION_IP) {
