@@ -20,13 +20,14 @@
     X(connect) X(epoll_ctl) X(epoll_pwait) X(epoll_wait) X(exit) X(exit_group) X(faccessat) X(faccessat2) X(fchdir)    \
     X(fcntl) X(fstat) X(fstatfs) X(ftruncate) X(futex) X(getdents64) X(getegid) X(geteuid) X(getgid) X(getpeername)    \
     X(getpgid) X(getpid) X(getppid) X(getrandom) X(getrusage) X(getsid) X(getsockname) X(getsockopt) X(gettid)         \
-    X(getuid) X(ioctl) X(kill) X(landlock_create_ruleset) X(landlock_restrict_self) X(listen) X(lseek) X(madvise) X(memfd_create) X(mmap) X(mprotect) X(mremap) X(munmap)   \
-    X(nanosleep) X(newfstatat) X(open) X(openat) X(openat2) X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) \
-    X(poll) X(ppoll) X(prctl) X(pread64) X(prlimit64) X(process_vm_readv) X(process_vm_writev) X(pwrite64) X(pwritev2) \
-    X(read) X(readlink) X(readlinkat) X(readv) X(reboot) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction)     \
-    X(rt_sigprocmask) X(rt_sigreturn) X(rt_sigtimedwait) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setitimer)    \
-    X(setresgid) X(setresuid) X(setsockopt) X(socket) X(socketpair) X(stat) X(sync) X(tgkill) X(tkill) X(umask)        \
-    X(unlinkat) X(wait4) X(write) X(writev)
+    X(getuid) X(ioctl) X(kill) X(landlock_create_ruleset) X(landlock_restrict_self) X(listen) X(lseek) X(madvise)      \
+    X(memfd_create) X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open) X(openat) X(openat2)    \
+    X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(poll) X(ppoll) X(prctl) X(pread64) X(prlimit64)       \
+    X(process_vm_readv) X(process_vm_writev) X(pwrite64) X(pwritev2) X(read) X(readlink) X(readlinkat) X(readv)        \
+    X(reboot) X(recvfrom) X(recvmsg) X(restart_syscall) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigreturn)              \
+    X(rt_sigtimedwait) X(sendmmsg) X(sendmsg) X(sendto) X(setgroups) X(setitimer) X(setresgid) X(setresuid)            \
+    X(setsockopt) X(socket) X(socketpair) X(stat) X(sync) X(tgkill) X(tkill) X(umask) X(unlinkat) X(wait4) X(write)    \
+    X(writev)
 
 #define OWN_NUMBER(name) NR_##name,
 #define OWN_NAME(name) " " #name

@@ -84,8 +84,8 @@ static int call_apart(const struct request *r, int (*call)(const struct request 
     return WIFEXITED(how) ? -WEXITSTATUS(how) : -EAGAIN;
 }
 
-/* In a Landlock domain, which holds nothing but that processes outside of it aren't there by /proc: links there, such as
- * /proc/PID/root, would lead us where the caller can't go. Kernels without Landlock have none. */
+/* In a Landlock domain, which holds nothing but that processes outside of it can't be looked into by /proc: links
+ * there, such as /proc/PID/root, would lead us where the caller can't go. Kernels without Landlock have none. */
 static int bind_in_domain(const struct request *r)
 {
     int domain CLOSE_FD = landlock_create(1, (struct landlock_domain){.fs = LANDLOCK_EXECUTE});
@@ -107,7 +107,8 @@ static int bind_from_own(struct request *r, pid_t leader, const char *path, int 
     if (rest == NULL)
         return 0;
     *own = sys_open(walk.path, O_PATH | O_DIRECTORY);
-    int n = snprintf(r->address.local.sun_path, sizeof r->address.local.sun_path, "/proc/self/fd/%d/%s", *own, rest);
+    int n = snprintf(r->address.local.sun_path, sizeof r->address.local.sun_path, "/proc/self/fd/%d/%s", *own,
+                     rest);
     r->address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n);
     return *own < 0 ? *own : (size_t)n >= sizeof r->address.local.sun_path ? -EACCES : 0;
 }

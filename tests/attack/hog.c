@@ -1,8 +1,8 @@
 /* hog - have the supervisor work for long on single calls (threats row 23)
  *
  * usage: hog groups | links | opens | threads | descriptors | requests | ports | udp-ports | receivers | told. Many
- * processes make a call each that takes the kernel milliseconds and more. The others must not notice: to one of their connects
- * the supervisor may come after PATIENCE seconds of its own work. */
+ * processes make a call each that takes the kernel milliseconds and more. The others must not notice: to one of their
+ * connects the supervisor may come after PATIENCE seconds of its own work. */
 #include "attack.h"
 #include "others.h"
 

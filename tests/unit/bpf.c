@@ -12,18 +12,18 @@
     X(fsmount) X(fsopen) X(fspick) X(fstat) X(fstatfs) X(ftruncate) X(futex) X(getdents64) X(getegid) X(geteuid)       \
     X(getgid) X(getpeername) X(getpgid) X(getpid) X(getppid) X(getrandom) X(getrusage) X(getsid) X(getsockname)        \
     X(getsockopt) X(gettid) X(getuid) X(init_module) X(io_uring_enter) X(io_uring_register) X(io_uring_setup)          \
-    X(ioctl) X(ioprio_set) X(kcmp) X(kexec_file_load) X(kexec_load) X(keyctl) X(kill) X(landlock_create_ruleset) X(landlock_restrict_self)       \
-    X(listen) X(lseek) X(madvise) X(memfd_create) X(migrate_pages) X(mknodat) X(mmap) X(mount) X(mount_setattr)        \
-    X(move_mount) X(move_pages) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open_by_handle_at)        \
-    X(open_tree) X(open_tree_attr) X(openat) X(openat2) X(perf_event_open) X(personality) X(pidfd_getfd)               \
-    X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(pivot_root) X(ppoll) X(prctl) X(pread64) X(prlimit64)                \
-    X(process_madvise) X(process_vm_readv) X(process_vm_writev) X(ptrace) X(pwrite64) X(pwritev2) X(quotactl)          \
-    X(quotactl_fd) X(read) X(readlinkat) X(readv) X(reboot) X(recvfrom) X(recvmsg) X(request_key) X(restart_syscall)   \
-    X(rt_sigaction) X(rt_sigprocmask) X(rt_sigqueueinfo) X(rt_sigreturn) X(rt_sigtimedwait) X(rt_tgsigqueueinfo)       \
-    X(sched_setaffinity) X(sched_setattr) X(sched_setparam) X(sched_setscheduler) X(sendmmsg) X(sendmsg) X(sendto)     \
-    X(setgroups) X(setitimer) X(setns) X(setpriority) X(setresgid) X(setresuid) X(setsockopt) X(shutdown) X(socket)    \
-    X(socketpair) X(splice) X(swapoff) X(swapon) X(sync) X(tgkill) X(tkill) X(umask) X(umount2) X(unlinkat)            \
-    X(unshare) X(userfaultfd) X(wait4) X(write) X(writev)
+    X(ioctl) X(ioprio_set) X(kcmp) X(kexec_file_load) X(kexec_load) X(keyctl) X(kill) X(landlock_create_ruleset)       \
+    X(landlock_restrict_self) X(listen) X(lseek) X(madvise) X(memfd_create) X(migrate_pages) X(mknodat) X(mmap)        \
+    X(mount) X(mount_setattr) X(move_mount) X(move_pages) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat)   \
+    X(open_by_handle_at) X(open_tree) X(open_tree_attr) X(openat) X(openat2) X(perf_event_open) X(personality)         \
+    X(pidfd_getfd) X(pidfd_open) X(pidfd_send_signal) X(pipe2) X(pivot_root) X(ppoll) X(prctl) X(pread64)              \
+    X(prlimit64) X(process_madvise) X(process_vm_readv) X(process_vm_writev) X(ptrace) X(pwrite64) X(pwritev2)         \
+    X(quotactl) X(quotactl_fd) X(read) X(readlinkat) X(readv) X(reboot) X(recvfrom) X(recvmsg) X(request_key)          \
+    X(restart_syscall) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigqueueinfo) X(rt_sigreturn) X(rt_sigtimedwait)         \
+    X(rt_tgsigqueueinfo) X(sched_setaffinity) X(sched_setattr) X(sched_setparam) X(sched_setscheduler) X(sendmmsg)     \
+    X(sendmsg) X(sendto) X(setgroups) X(setitimer) X(setns) X(setpriority) X(setresgid) X(setresuid) X(setsockopt)     \
+    X(shutdown) X(socket) X(socketpair) X(splice) X(swapoff) X(swapon) X(sync) X(tgkill) X(tkill) X(umask)             \
+    X(umount2) X(unlinkat) X(unshare) X(userfaultfd) X(wait4) X(write) X(writev)
 
 /* Those that aarch64 doesn't have. */
 #define OLD_CALLS(X)                                                                                                   \
