@@ -64,6 +64,7 @@ all     /usr/lib/python3/dist-packages/twisted  python3-twisted             -
 all     prlimit                                 util-linux                  util-linux-misc
 all     strace                                  strace                      strace
 fuzz    clang                                   clang                       clang
+fuzz    /usr/share/doc/libclang-rt-dev          libclang-rt-dev             -
 lint    clang                                   clang                       clang
 lint    shellcheck                              shellcheck                  shellcheck
 lint    cppcheck                                cppcheck                    cppcheck
