@@ -203,6 +203,13 @@ static UNUSED void *shared_memory(size_t len)
     return p;
 }
 
+/* The life of a thread that is only there. */
+static UNUSED void *wait_for_ever(void *unused)
+{
+    pause();
+    return unused;
+}
+
 /* Run one attempt in a process of its own, because it may be killed for it. It returns a call's result with errno. */
 static UNUSED void forbidden_in_child(const char *what, long (*attempt)(void))
 {

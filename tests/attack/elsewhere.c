@@ -6,12 +6,6 @@
 
 #include <pthread.h>
 
-static void *wait_on(void *unused)
-{
-    pause();
-    return unused;
-}
-
 int main(int argc, char **argv)
 {
     char there[100], path[200];
@@ -26,7 +20,7 @@ int main(int argc, char **argv)
     socklen_t len = at_unix(&at, path);
     int s = socket(AF_UNIX, SOCK_STREAM, 0);
     forbidden("connect", connect(s, (struct sockaddr *)&at, len));
-    pthread_create(&thread, NULL, wait_on, NULL); /* what a process with threads binds is bound for it */
+    pthread_create(&thread, NULL, wait_for_ever, NULL); /* what a process with threads binds is bound for it */
     snprintf(path, sizeof path, "%s/own", there);
     len = at_unix(&at, path);
     forbidden("bind", bind(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&at, len));

@@ -132,12 +132,6 @@ static void open_by_links(void)
 
 static pid_t crowd;
 
-static void *sleep_on(void *unused)
-{
-    pause();
-    return unused;
-}
-
 /* A process of as many threads as there can be, all of which the kernel adds up where it tells of the process. */
 static void start_crowd(void)
 {
@@ -156,7 +150,7 @@ static void start_crowd(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 16384);
-    for (unsigned i = 0; i < many(THREADS) && pthread_create(&thread, &small, sleep_on, NULL) == 0; i++)
+    for (unsigned i = 0; i < many(THREADS) && pthread_create(&thread, &small, wait_for_ever, NULL) == 0; i++)
         continue;
     if (write(ready[1], "", 1) == 1)
         pause();
@@ -334,7 +328,7 @@ static void add_thread(unsigned index)
     pthread_t thread;
 
     (void)index;
-    pthread_create(&thread, NULL, sleep_on, NULL);
+    pthread_create(&thread, NULL, wait_for_ever, NULL);
 }
 
 static void send_to_pair(void)

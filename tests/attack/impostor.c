@@ -6,12 +6,6 @@
 
 #include <pthread.h>
 
-static void *wait_on(void *unused)
-{
-    pause();
-    return unused;
-}
-
 int main(int argc, char **argv)
 {
     static const char answer_all[] = "sandlock 1 ok\n\n";
@@ -26,7 +20,7 @@ int main(int argc, char **argv)
     if (s < 0 || (unlink(argv[1]) < 0 && errno != ENOENT) || bind(s, (struct sockaddr *)&at, len) < 0)
         broken("%s: %s", argv[1], strerror(errno));
     if (strcmp(argv[2], "threads") == 0)
-        pthread_create(&thread, NULL, wait_on, NULL);
+        pthread_create(&thread, NULL, wait_for_ever, NULL);
     else if (fork() == 0)
         _exit(listen(s, 64) < 0);
     if (strcmp(argv[2], "threads") == 0 ? listen(s, 64) < 0 : wait(NULL) < 0)

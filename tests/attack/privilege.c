@@ -377,18 +377,12 @@ static void by_netlink(void)
         forbidden("a uevent", sendto(s, event, sizeof event, 0, (struct sockaddr *)&group, sizeof group));
 }
 
-static void *idle(void *unused)
-{
-    pause();
-    return unused;
-}
-
 /* For a process of many threads the supervisor may do the calls itself: not with what it may and we may not. */
 static void threaded(void)
 {
     pthread_t thread;
 
-    pthread_create(&thread, NULL, idle, NULL);
+    pthread_create(&thread, NULL, wait_for_ever, NULL);
     by_netlink();
 }
 
