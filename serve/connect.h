@@ -100,10 +100,12 @@ static struct outcome execute_connect(struct request *r)
 {
     slow_begin();
     struct outcome outcome = execute_connect_of(r);
-    if (r->to.kind == DESTINATION_IP)
+    if (r->to.kind == DESTINATION_IP) {
         slow_end(r->kind.protocol, r->to.port, 1);
-    else if (clock_rest(slow.start) > unix_own.free_at) /* its server may be one that thousands are told of */
-        unix_own.free_at = clock_rest(slow.start);
+        return outcome;
+    }
+    uint64_t free_at = clock_rest(slow.start); /* its server may be one that thousands are told of */
+    unix_own.free_at = free_at > unix_own.free_at ? free_at : unix_own.free_at;
     return outcome;
 }
 

@@ -166,13 +166,13 @@ static struct outcome send_advance(struct request *r, const struct message_sourc
 
 /* What tells sends apart that take the kernel long: the protocol and the port that the next datagram names, 0: it goes
  * to the socket's peer; otherwise the socket, whose peer may be one that thousands are told of (epoll(7)). */
-static uint16_t send_port(const struct request *r, int *protocol)
+static int send_port(const struct request *r, int *protocol)
 {
     bool datagram = socket_is_ip(r->kind) && !is_stream(r->kind);
 
     *protocol = datagram ? r->kind.protocol : 0;
     if (!datagram)
-        return (uint16_t)pin_cookie(r->pin);
+        return r->pin;
     return batch.messages[0].header.namelen > 0 ? ntohs(batch.names[0].v4.sin_port) : 0;
 }
 
@@ -194,7 +194,7 @@ static int64_t execute_batch(const struct request *r, const struct message_sourc
         return batch.error;
     slow_begin();
     int64_t taken = message_send(&batch, source, r->pin, n, flags, slow.start + SLOW_US);
-    uint16_t port = send_port(r, &protocol);
+    int port = send_port(r, &protocol);
     slow_end(protocol, port, n > 1 ? taken : 1);
     if (counts)
         caller_leave();
@@ -230,7 +230,7 @@ static struct outcome send_batch(struct request *r, bool *waits)
         return (struct outcome){PEND, 0};
     int64_t n = message_read(&batch, &source, !source.ip);
 
-    uint16_t port = n > 0 ? send_port(r, &protocol) : 0;
+    int port = n > 0 ? send_port(r, &protocol) : 0;
     r->later = n > 0 && slow_waits(protocol, port);
     *waits = r->later;
     if (*waits)

@@ -4,6 +4,7 @@
 #define SLOW_H
 
 #include "clock.h"
+#include "pin.h"
 
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -25,10 +26,12 @@ static struct {
     long lost;               /* and how often we had lost the processor */
 } slow;
 
-/* protocol: 0 for a socket, which its cookie stands for. */
-static uint32_t *slow_port(int protocol, uint16_t port)
+/* protocol: 0 for a socket, whose descriptor is in the port's place; its cookie stands for it. */
+static uint32_t *slow_port(int protocol, int port)
 {
-    return &slow.until[protocol == 0 ? 0 : protocol == IPPROTO_TCP ? 1 : 2][port];
+    if (protocol == 0)
+        return &slow.until[0][(uint16_t)pin_cookie(port)];
+    return &slow.until[protocol == IPPROTO_TCP ? 1 : 2][port];
 }
 
 /* The processor time that we have used. */
@@ -43,7 +46,7 @@ static uint64_t slow_cpu_us(long *lost)
 }
 
 /* Is it not the time for a call on this port? */
-static bool slow_waits(int protocol, uint16_t port)
+static bool slow_waits(int protocol, int port)
 {
     uint64_t now = slow.free_at == 0 ? 0 : clock_us();
 
@@ -63,10 +66,9 @@ static void slow_begin(void)
 /* The call has ended; by it went `count` messages, which may take SLOW_EACH_US each. One that took long may only have
  * waited for a processor: so the next are looked at closely, and those count that took long by processor time, or never
  * lost it (of what interrupts do the kernel may not tell). */
-static void slow_end(int protocol, uint16_t port, int64_t count)
+static void slow_end(int protocol, int port, int64_t count)
 {
     uint64_t now = clock_us(), second = now >> SLOW_SHIFT;
-    uint32_t *until = slow_port(protocol, port);
     long lost = 0;
 
     if (now - slow.start < SLOW_US || (int64_t)(now - slow.start) < count * SLOW_EACH_US)
@@ -74,6 +76,7 @@ static void slow_end(int protocol, uint16_t port, int64_t count)
     slow.looks_until = now + (1 << SLOW_SHIFT);
     if (!slow.close || (slow_cpu_us(&lost) - slow.cpu < SLOW_US && lost != slow.lost))
         return;
+    uint32_t *until = slow_port(protocol, port);
     if (second >= *until && protocol != 0) {
         slow.all_until = now < slow.known_until ? slow.looks_until : slow.all_until;
         slow.all_free_at = clock_rest(slow.start);

@@ -1,10 +1,11 @@
 /* steady - one kind of call, again and again, for tests/steady.test: steady KIND COUNT, to port 1 of 127.0.0.1, or of
- * the unspecified address, which means it
+ * the unspecified address, which means it, or to the other end of a pair, by a process with threads
  *
  * A stream's connect is refused there; anything else is taken. Exit status 1 when a call answers otherwise. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,26 @@ static bool call_sendmsg(int fd)
     return sendmsg(fd, &header, 0) == sizeof payload;
 }
 
+static void *wait_for_ever(void *unused)
+{
+    pause();
+    return unused;
+}
+
+static bool call_sendmsg_paired(int fd)
+{
+    static int pair[2];
+    struct msghdr to_peer = {.msg_iov = &part, .msg_iovlen = 1};
+    char got[sizeof payload];
+    pthread_t thread;
+
+    (void)fd;
+    if (pair[1] == 0 && (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ||
+                         pthread_create(&thread, NULL, wait_for_ever, NULL) != 0))
+        return false;
+    return sendmsg(pair[0], &to_peer, 0) == sizeof payload && read(pair[1], got, sizeof got) == sizeof payload;
+}
+
 /* Past libc: musl's is a loop of sendmsg. */
 static bool call_sendmmsg(int fd)
 {
@@ -56,6 +77,7 @@ static const struct {
     {"udp-connect-unspecified", SOCK_DGRAM, call_connect, INADDR_ANY},
     {"sendto", SOCK_DGRAM, call_sendto, INADDR_LOOPBACK},
     {"sendmsg", SOCK_DGRAM, call_sendmsg, INADDR_LOOPBACK},
+    {"sendmsg-paired", SOCK_DGRAM, call_sendmsg_paired, INADDR_LOOPBACK},
     {"sendmmsg", SOCK_DGRAM, call_sendmmsg, INADDR_LOOPBACK},
     {"tcp-connect", SOCK_STREAM, call_refused, INADDR_LOOPBACK},
     {"tcp-connect-nonblocking", SOCK_STREAM | SOCK_NONBLOCK, call_refused, INADDR_LOOPBACK},
