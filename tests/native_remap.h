@@ -4,6 +4,8 @@
 
 #include "native_steps.h"
 
+#include <sys/wait.h>
+
 static uint16_t asked_port; /* 0: these rows are left out */
 
 /* A socket of the kind, with these options of SO_REUSE*. */
@@ -359,6 +361,7 @@ static void remap_inherited(void)
     step_connect(client, asked_at("127.0.0.1"));
     step_recv(client, 0);
     out_asked("peer", SYS_getpeername, client);
+    MUST(waitpid(pid, NULL, 0)); /* it would have the port still */
 }
 
 /* A client that asks for the port, too. */
