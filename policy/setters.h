@@ -202,6 +202,8 @@ static void set_ask(const char *value)
 
 static void set_output(const char *value)
 {
+    if (strcmp(value, "-") == 0)
+        die("-o '-': stdout is the command's own; a file would be right");
     settings.output = value;
 }
 
