@@ -23,6 +23,7 @@ struct closer {
     int closed, done;   /* the second one's, a byte for each */
     unsigned waiting;   /* for how many there was none yet */
     pid_t pid;          /* 0: not started */
+    unsigned groups;    /* that were joined: a close looks for each of its socket's among all of the interface's */
     uint64_t free_at;   /* when we may wait for it again */
 };
 

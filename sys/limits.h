@@ -13,6 +13,7 @@ enum {
     MESSAGE_EAGER_MAX = 65535,        /* bytes of a payload that is read together with its address */
     MESSAGE_PAYLOAD_MAX = 512 * 1024, /* bytes of a unix datagram; the default buffers take less */
     MESSAGE_PIECE_MAX = 256 * 1024,   /* bytes of a stream's payload, held at one time */
+    JOINS_BYTES_MAX = 20480,          /* of a socket's groups and filters; net.core.optmem_max until 6.9 */
     NETLINK_REQUEST_MAX = 4096,       /* bytes of what a process with threads sends by netlink */
     ASKS_MAX = 16,                    /* questions about one call, which may lead elsewhere each time */
     ROUNDS_MAX = 4,                   /* batches of one send, before others have their turn */
@@ -42,6 +43,7 @@ enum {
     REMAP_KEPT_MAX = 64,              /* sockets that something is on its way to */
     CLOSER_WAITING_MAX = 64,          /* sockets whose close may wait */
     CLOSER_PATIENCE_MS = 50,          /* for one of them, a quarter of our time */
+    CLOSER_GROUPS_MAX = 1000,         /* multicast groups that are joined before a close may take long */
     PINTABLE_PATIENCE_US = 2000,      /* for closing those that nobody has open */
     FINDER_PATIENCE_MS = 5,           /* for who looks for a socket, before others have their turn */
     CLIENTS_MAX = 32,                 /* connections of those who control us */

@@ -8,6 +8,7 @@
 #include "pintable.h"
 #include "process.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -180,8 +181,18 @@ static uint64_t pin_cookie(int pin)
     return cookie;
 }
 
+/* How many bytes a socket's groups and filters take (socket(7), SO_MEMINFO). */
+static uint32_t pin_option_bytes(int pin)
+{
+    uint32_t bytes[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof bytes;
+
+    getsockopt(pin, SOL_SOCKET, SO_MEMINFO, bytes, &len);
+    return bytes[SK_MEMINFO_OPTMEM];
+}
+
 /* Close our descriptor of a child's file; of a kind that is all zero it is asked first. If it is the last reference the
- * close may block (SO_LINGER, FUSE): then the closer does it. */
+ * close may block (SO_LINGER, FUSE), or take long: then the closer does it. */
 static void pin_release(struct closer *closer, int fd, struct socket_kind kind)
 {
     bool known = kind.domain > 0 || pin_kind(fd, &kind) == 0;
@@ -190,6 +201,8 @@ static void pin_release(struct closer *closer, int fd, struct socket_kind kind)
         closer_close(closer, fd);
     else if (socket_is(kind, IPPROTO_TCP) || kind.domain == AF_UNIX)
         closer_release(closer, fd, kind.domain == AF_UNIX);
+    else if (closer->groups > CLOSER_GROUPS_MAX && pin_option_bytes(fd) > 0)
+        closer_close(closer, fd);
     else
         close(fd);
 }

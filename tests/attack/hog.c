@@ -1,8 +1,8 @@
 /* hog - have the supervisor work for long on single calls (threats row 23)
  *
- * usage: hog groups | links | opens | threads | descriptors | requests | ports | udp-ports | receivers | told. Many
- * processes make a call each that takes the kernel milliseconds and more. The others must not notice: to one of their
- * connects the supervisor may come after PATIENCE seconds of its own work. */
+ * usage: hog groups | links | opens | threads | descriptors | requests | ports | udp-ports | receivers | told | joins |
+ * leaves. Many processes make a call each that takes the kernel milliseconds and more. The others must not notice: to
+ * one of their connects the supervisor may come after PATIENCE seconds of its own work. */
 #include "attack.h"
 #include "others.h"
 
@@ -339,6 +339,65 @@ static void send_to_pair(void)
     sendmsg(pair[1], &message, 0);
 }
 
+static unsigned *next_group; /* shared by all */
+static int member;
+
+static void open_member(unsigned index)
+{
+    (void)index;
+    member = socket(AF_INET6, SOCK_DGRAM, 0);
+}
+
+/* Join the next one of IPv6's groups, each of which the kernel looks for among all that there are. */
+static int join_next(void)
+{
+    struct ipv6_mreq group = {.ipv6mr_multiaddr.s6_addr = {0xff, 5}, .ipv6mr_interface = 1};
+    uint32_t number = __atomic_add_fetch(next_group, 1, __ATOMIC_RELAXED);
+
+    memcpy(group.ipv6mr_multiaddr.s6_addr + 12, &number, sizeof number);
+    return setsockopt(member, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group);
+}
+
+static void keep_joining(void)
+{
+    if (join_next() < 0)
+        open_member(0); /* it has as many as a socket may have */
+}
+
+static void *send_many(void *socket_of)
+{
+    struct sockaddr_in6 to = at6("::ffff:" PERMITTED, DEAF_PORT);
+    static struct mmsghdr messages[1024];
+
+    for (size_t i = 0; i < COUNT(messages); i++)
+        messages[i].msg_hdr = (struct msghdr){.msg_name = &to, .msg_namelen = sizeof to};
+    syscall(SYS_sendmmsg, *(int *)socket_of, messages, COUNT(messages), 0);
+    return NULL;
+}
+
+/* The supervisor has the last descriptor of a socket that has joined as many as it may: closing it leaves them all. */
+static void leave_many(unsigned sockets)
+{
+    int members[8];
+    pthread_t sends;
+
+    for (unsigned i = 0; i < sockets; i++) {
+        open_member(i);
+        while (join_next() == 0)
+            ;
+        members[i] = member;
+    }
+    answer("%u groups, then %s", *next_group - sockets, strerror(errno));
+    for (unsigned i = 0; i < sockets; i++) {
+        pthread_create(&sends, NULL, send_many, &members[i]);
+        usleep(1000);
+        close(members[i]);
+        for (int looks = 0; looks < LOOKS; looks++)
+            others_wait("leaves", PATIENCE);
+        pthread_join(sends, NULL);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc == 2 ? argv[1] : "";
@@ -346,6 +405,7 @@ int main(int argc, char **argv)
 
     signal(SIGALRM, stalled);
     start_other();
+    next_group = shared_memory(sizeof *next_group);
     if (strcmp(what, "groups") == 0) {
         each(40, take_groups, connect_to_nobody);
     } else if (strcmp(what, "links") == 0) {
@@ -381,6 +441,11 @@ int main(int argc, char **argv)
         each(2, watch_pair, drain_pair);
         sleep(2);
         each(200, add_thread, send_to_pair);
+    } else if (strcmp(what, "joins") == 0) {
+        each(800, open_member, keep_joining);
+        sleep(10);
+    } else if (strcmp(what, "leaves") == 0) {
+        leave_many(8);
     } else {
         broken("usage: hog WHAT");
     }
