@@ -5,14 +5,17 @@
 #include "../policy/call.h"
 #include "../policy/traps.h"
 #include "../policy/types.h"
+#include "../sys/addr.h"
 #include "../sys/kernel.h"
 #include "../sys/pin.h"
 #include "../sys/pintable.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 /* The command has this socket alone from now on. */
 static void made_drop(struct pintable_entry *entry)
@@ -21,9 +24,23 @@ static void made_drop(struct pintable_entry *entry)
     pintable_remove(&made_sockets, &here.closer, entry);
 }
 
+/* Does this socket listen from now on, and is it to be the command's alone? The kernel carries a listen out only after
+ * the answer, on a unix socket, where it succeeds if that has a name. */
+static bool made_listens(const struct request *r, struct outcome outcome)
+{
+    union address name;
+    socklen_t len = sizeof name;
+
+    if (r->kind.domain == AF_UNIX && (getsockname(r->pin, &name.any, &len) < 0 ||
+                                      len <= offsetof(struct sockaddr_un, sun_path) || name.local.sun_path[0] == 0))
+        return false;
+    return outcome.what == CONTINUE || sys_socket_option(r->pin, SOL_SOCKET, SO_ACCEPTCONN) > 0;
+}
+
 /* A connect or listen is answered. Held by us, a connection would end only when we close it, too, and a listener's port
  * would stay taken as long: so the socket is the command's alone from here on. A connection under way is watched
- * until it is there. Unix sockets stay held where sends are trapped, and all do while learning. */
+ * until it is there. Unix sockets stay held where sends are trapped, listeners at abstract names anywhere, since who
+ * connects to one is held to it (unix_target_hold), and all do while learning. */
 static void made_let_go(const struct request *r, struct outcome outcome)
 {
     bool connects = r->call == CALL_CONNECT, listens = r->call == CALL_LISTEN && !settings.port_remap;
@@ -37,8 +54,7 @@ static void made_let_go(const struct request *r, struct outcome outcome)
     struct pintable_entry *entry = pintable_of(&made_sockets, r->pin);
     if (entry == NULL)
         return;
-    if (listens ? sys_socket_option(r->pin, SOL_SOCKET, SO_ACCEPTCONN) > 0
-                : getpeername(r->pin, &peer.any, &len) == 0) {
+    if (listens ? made_listens(r, outcome) : getpeername(r->pin, &peer.any, &len) == 0) {
         if (connects && !local && (outcome.what != REPLY || (outcome.value != 0 && outcome.value != -EISCONN)))
             pintable_note_begun(&made_sockets, entry->inode);
         made_drop(entry);
