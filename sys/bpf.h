@@ -22,7 +22,8 @@ enum {
     BPF_CONDITIONS = 3,
     BPF_INSTRUCTIONS = 2048,
     BPF_ROWS = 256,
-    BPF_RUN = 8,
+    BPF_SEGMENTS = 2 * BPF_ROWS + 3,
+    BPF_NUMBERS = 512, /* above every call's number */
     BPF_RESULTS = 16,
     BPF_X32_BIT = 0x40000000,
 };
@@ -150,68 +151,115 @@ static bool bpf_decided(const struct bpf_row *row, size_t depth)
     return depth == BPF_CONDITIONS || row->conditions[depth].test == BPF_ALWAYS;
 }
 
-/* rows[first..last), whose conditions before `depth` hold. A condition that neighbours share is tested once, and an
+/* n rows of one call, whose conditions before `depth` hold. A condition that neighbours share is tested once, and an
  * argument that is at hand is not loaded again: the kernel compiles every instruction at start. */
-static void bpf_emit_rows(struct bpf_program *program, const struct bpf_row *rows, size_t first, size_t last,
-                          size_t depth)
+static void bpf_emit_rows(struct bpf_program *program, const struct bpf_row *const *rows, size_t n, size_t depth)
 {
     const struct bpf_condition *at_hand = NULL; /* what was loaded, when every way here leaves it so */
 
-    for (size_t end = first; first < last; first = end) {
-        if (bpf_decided(&rows[first], depth)) {
-            bpf_return(program, rows[first].result);
+    for (size_t i = 0, end = 0; i < n; i = end) {
+        if (bpf_decided(rows[i], depth)) {
+            bpf_return(program, rows[i]->result);
             return;
         }
-        const struct bpf_condition *c = &rows[first].conditions[depth];
-        while (end < last && bpf_same_condition(c, &rows[end].conditions[depth]))
+        const struct bpf_condition *c = &rows[i]->conditions[depth];
+        while (end < n && bpf_same_condition(c, &rows[end]->conditions[depth]))
             end++;
-        bool equal = c->test == BPF_EQUAL, lone = bpf_decided(&rows[first], depth + 1);
+        bool equal = c->test == BPF_EQUAL, lone = bpf_decided(rows[i], depth + 1);
         bool loaded = equal && at_hand && at_hand->argument == c->argument && at_hand->mask == c->mask;
         unsigned jump = bpf_begin_condition(program, c, loaded);
-        bpf_emit_rows(program, rows, first, end, depth + 1);
+        bpf_emit_rows(program, &rows[i], end - i, depth + 1);
         bpf_end_condition(program, c, jump);
         at_hand = equal && lone ? c : NULL;
     }
+    if (depth == 0)
+        bpf_return(program, program->otherwise);
 }
 
-/* Do these rows answer the same, whatever the arguments? */
-static bool bpf_alike(const struct bpf_row *rows, size_t first, size_t last)
+/* Sort n rows by number, those of one number in their order, without the negative ones: how many are left. */
+static size_t bpf_sort(const struct bpf_row *sorted[BPF_ROWS], const struct bpf_row *rows, size_t n)
 {
-    for (size_t i = first; i < last; i++)
-        if (!bpf_decided(&rows[i], 0) || rows[i].result != rows[first].result)
-            return false;
-    return true;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t at = kept;
+
+        if (rows[i].number < 0)
+            continue;
+        for (; at > 0 && sorted[at - 1]->number > rows[i].number; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = &rows[i];
+        kept++;
+    }
+    return kept;
 }
 
-/* rows[first..last) are sorted by number. A binary search over the numbers: the kernel runs a new filter once for every
- * call number it knows, so its cost counts at start. Jumps over a large subtree are JA, which has 32 bits. */
-static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *rows, size_t first, size_t last)
-{
-    size_t middle = first + (last - first) / 2;
+/* The call numbers from `first` to the next segment's get one answer; or it is one call, whose rows look at arguments. */
+struct bpf_segment {
+    uint32_t first, result;
+    uint16_t row, n_rows; /* of those that are sorted; none: `result` */
+};
 
-    if (last - first <= BPF_RUN && bpf_alike(rows, first, last)) {
-        for (size_t i = first; i < last; i++)
-            bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(last - i), 0, (uint32_t)rows[i].number);
-        bpf_return(program, program->otherwise);
-        bpf_return(program, rows[first].result);
+static void bpf_add_segment(struct bpf_segment *segments, size_t *n, struct bpf_segment segment)
+{
+    const struct bpf_segment *before = &segments[*n - 1];
+
+    if (*n == 0 || segment.n_rows > 0 || before->n_rows > 0 || before->result != segment.result)
+        segments[(*n)++] = segment;
+}
+
+/* All 2^32 numbers: x32's, where there is one, kill; -1, which a tracer leaves behind, stays ENOSYS. How many segments. */
+static size_t bpf_divide(struct bpf_segment segments[BPF_SEGMENTS], const struct bpf_row *const *sorted, size_t n_rows,
+                         uint32_t otherwise)
+{
+    uint32_t next = 0;
+    size_t n = 0;
+
+    for (size_t i = 0, end = 0; i < n_rows; i = end) {
+        uint32_t number = (uint32_t)sorted[i]->number;
+        while (end < n_rows && sorted[end]->number == sorted[i]->number)
+            end++;
+        if (number > next)
+            bpf_add_segment(segments, &n, (struct bpf_segment){next, otherwise, 0, 0});
+        uint16_t looking = bpf_decided(sorted[i], 0) ? 0 : (uint16_t)(end - i);
+        bpf_add_segment(segments, &n, (struct bpf_segment){number, sorted[i]->result, (uint16_t)i, looking});
+        next = number + 1;
+    }
+    bpf_add_segment(segments, &n, (struct bpf_segment){next, otherwise, 0, 0});
+    bpf_add_segment(segments, &n, (struct bpf_segment){BPF_X32_BIT, SECCOMP_RET_KILL_PROCESS, 0, 0});
+    bpf_add_segment(segments, &n, (struct bpf_segment){UINT32_MAX, SECCOMP_RET_ERRNO | ENOSYS, 0, 0});
+    return n;
+}
+
+/* Where segments[first..last) are divided best: by the call numbers on either side, since the kernel runs a new filter
+ * once for each that it knows. */
+static size_t bpf_middle(const struct bpf_segment *segments, size_t first, size_t last)
+{
+    uint32_t from = segments[first].first, to = segments[last].first < BPF_NUMBERS ? segments[last].first : BPF_NUMBERS;
+    size_t middle = first + 1;
+
+    while (middle + 1 < last && (uint64_t)segments[middle].first + segments[middle + 1].first <= from + to)
+        middle++;
+    return middle;
+}
+
+/* A binary search for the number. Jumps over a large part are JA, which has 32 bits. */
+static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *const *sorted,
+                            const struct bpf_segment *segments, size_t first, size_t last)
+{
+    const struct bpf_segment *lone = &segments[first];
+
+    if (last - first == 1) {
+        if (lone->n_rows > 0)
+            bpf_emit_rows(program, &sorted[lone->row], lone->n_rows, 0);
+        else
+            bpf_return(program, lone->result);
         return;
     }
-    while (middle > first && rows[middle].number == rows[middle - 1].number)
-        middle--;
-    if (middle == first) /* the lower half is one number: try the upper end of that number instead */
-        while (middle < last && rows[middle].number == rows[first].number)
-            middle++;
-    if (middle == last) {
-        bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, (uint32_t)rows[first].number);
-        bpf_return(program, program->otherwise);
-        bpf_emit_rows(program, rows, first, last, 0);
-        if (rows[last - 1].conditions[0].test != BPF_ALWAYS)
-            bpf_return(program, program->otherwise);
-        return;
-    }
+    size_t middle = bpf_middle(segments, first, last);
     unsigned jump = program->len;
-    bpf_emit(program, BPF_JMP | BPF_JGE | BPF_K, 0, 0, (uint32_t)rows[middle].number);
-    bpf_emit_search(program, rows, first, middle);
+    bpf_emit(program, BPF_JMP | BPF_JGE | BPF_K, 0, 0, segments[middle].first);
+    bpf_emit_search(program, sorted, segments, first, middle);
     unsigned length = program->len - jump - 1;
     if (length <= UINT8_MAX && !program->overflow) {
         program->code[jump].jt = (uint8_t)length;
@@ -221,35 +269,14 @@ static void bpf_emit_search(struct bpf_program *program, const struct bpf_row *r
         program->code[jump].jf = 1;
         program->code[jump + 1] = (struct sock_filter){BPF_JMP | BPF_JA, 0, 0, length};
     }
-    bpf_emit_search(program, rows, middle, last);
-}
-
-/* Copy n rows by number, those of one number in their order, without the negative ones: how many are left. */
-static size_t bpf_sort(struct bpf_row sorted[BPF_ROWS], const struct bpf_row *rows, size_t n)
-{
-    uint16_t order[BPF_ROWS]; /* rows are too large to be moved about */
-    size_t kept = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        size_t at = kept;
-
-        if (rows[i].number < 0)
-            continue;
-        for (; at > 0 && rows[order[at - 1]].number > rows[i].number; at--)
-            order[at] = order[at - 1];
-        order[at] = (uint16_t)i;
-        kept++;
-    }
-    for (size_t i = 0; i < kept; i++)
-        sorted[i] = rows[order[i]];
-    return kept;
+    bpf_emit_search(program, sorted, segments, middle, last);
 }
 
 /* A program that is written again from its end, with one return for all jumps in reach. */
 struct bpf_rewriting {
     struct sock_filter code[BPF_INSTRUCTIONS]; /* code[start..] is there */
     unsigned start;
-    unsigned place[BPF_INSTRUCTIONS]; /* of each instruction of the old program, in code */
+    uint16_t place[BPF_INSTRUCTIONS]; /* of each instruction of the old program, in code */
     struct {
         uint32_t result;
         unsigned place;
@@ -305,26 +332,27 @@ static void bpf_share_returns(struct bpf_program *program)
             instruction.k = yes;
         else if (jumps)
             instruction = (struct sock_filter){instruction.code, (uint8_t)yes, (uint8_t)no, instruction.k};
-        new.place[i] = --new.start;
+        new.place[i] = (uint16_t)--new.start;
         new.code[new.start] = instruction;
     }
     program->len = BPF_INSTRUCTIONS - new.start;
     memcpy(program->code, &new.code[new.start], program->len * sizeof new.code[0]);
 }
 
-/* Assemble the filter of one machine from n rows. Calls without a row that matches get `otherwise`.
- * Another ABI's calls kill the process; -1, which a tracer leaves behind, stays ENOSYS. 0, or -E2BIG when it does not
- * fit. */
+/* Assemble the filter of one machine from n rows. Calls without a row that matches get `otherwise`; another ABI's kill
+ * the process. 0, or -E2BIG when it does not fit. */
 static int bpf_assemble(struct bpf_program *program, enum machine machine, const struct bpf_row *rows, size_t n,
                         uint32_t otherwise)
 {
-    static struct bpf_row sorted[BPF_ROWS];
+    static const struct bpf_row *sorted[BPF_ROWS];
+    static struct bpf_segment segments[BPF_SEGMENTS + 1];
     uint32_t arch = machine == MACHINE_X86_64 ? AUDIT_ARCH_X86_64 : AUDIT_ARCH_AARCH64;
 
     if (n > BPF_ROWS)
         return -E2BIG;
-    size_t kept = bpf_sort(sorted, rows, n);
+    size_t n_segments = bpf_divide(segments, sorted, bpf_sort(sorted, rows, n), otherwise);
 
+    segments[n_segments].first = UINT32_MAX; /* behind them */
     program->len = 0;
     program->otherwise = otherwise;
     program->overflow = false;
@@ -332,14 +360,7 @@ static int bpf_assemble(struct bpf_program *program, enum machine machine, const
     bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, arch);
     bpf_return(program, SECCOMP_RET_KILL_PROCESS);
     bpf_load(program, offsetof(struct seccomp_data, nr));
-    bpf_emit(program, BPF_JMP | BPF_JGE | BPF_K, 0, 3, BPF_X32_BIT); /* x32, where there is one; nothing elsewhere */
-    bpf_emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, UINT32_MAX);
-    bpf_return(program, SECCOMP_RET_KILL_PROCESS);
-    bpf_return(program, SECCOMP_RET_ERRNO | ENOSYS);
-    if (kept > 0)
-        bpf_emit_search(program, sorted, 0, kept);
-    else
-        bpf_return(program, otherwise);
+    bpf_emit_search(program, sorted, segments, 0, n_segments);
     if (program->overflow)
         return -E2BIG;
     bpf_share_returns(program);

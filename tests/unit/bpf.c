@@ -248,6 +248,21 @@ static void test_shared_returns(void)
     EXPECT(returns == 5);
 }
 
+/* Neighbours with one answer are told apart from the rest, not from each other: below, they, above, x32 and -1. */
+static void test_neighbours(void)
+{
+    struct bpf_row rows[30];
+    struct bpf_program program;
+    size_t comparisons = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        rows[i] = (struct bpf_row){(int)(39 - i), SECCOMP_RET_ERRNO | EPERM, {{BPF_ALWAYS, 0, 0, 0}}};
+    EXPECT(bpf_assemble(&program, MACHINE_X86_64, rows, ARRAY_LEN(rows), SECCOMP_RET_ALLOW) == 0);
+    for (unsigned i = 0; i < program.len; i++)
+        comparisons += program.code[i].code == (BPF_JMP | BPF_JGE | BPF_K);
+    EXPECT(comparisons == 4);
+}
+
 /* A table that is too large is refused, never cut short. */
 static void test_overflow(void)
 {
@@ -280,6 +295,7 @@ int main(void)
     }
     test_any_table();
     test_shared_returns();
+    test_neighbours();
     test_overflow();
     return unit_done();
 }
