@@ -356,7 +356,8 @@ static int run_command(char **argv)
     if (here.command < 0)
         return -here.command;
     here.listener = c.listener;
-    live.lineage.root = lineage_now(here.command);
+    if (settings.name != NULL) /* policies of single processes take a name */
+        live.lineage.root = lineage_now(here.command);
     main_prepare_loop();
     own_confine();
     int status = serve();

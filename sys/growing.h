@@ -59,7 +59,7 @@ __attribute__((format(printf, 2, 3))) static void growing_add(struct growing *te
 static int growing_read(struct growing *text, int fd, size_t most)
 {
     for (;;) {
-        if (!growing_reserve(text, 4096))
+        if (!growing_reserve(text, 1))
             return -ENOMEM;
         ssize_t n = read(fd, text->p + text->len, text->room - text->len);
         if (n < 0 && errno == EINTR)
