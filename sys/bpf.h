@@ -194,7 +194,7 @@ static size_t bpf_sort(const struct bpf_row *sorted[BPF_ROWS], const struct bpf_
     return kept;
 }
 
-/* The call numbers from `first` to the next segment's get one answer; or it is one call, whose rows look at arguments. */
+/* The call numbers from `first` to the next segment's get one answer, or are one call, whose rows look at arguments. */
 struct bpf_segment {
     uint32_t first, result;
     uint16_t row, n_rows; /* of those that are sorted; none: `result` */
@@ -208,7 +208,7 @@ static void bpf_add_segment(struct bpf_segment *segments, size_t *n, struct bpf_
         segments[(*n)++] = segment;
 }
 
-/* All 2^32 numbers: x32's, where there is one, kill; -1, which a tracer leaves behind, stays ENOSYS. How many segments. */
+/* All 2^32 numbers: x32's, where there is one, kill; -1, which a tracer leaves behind, stays ENOSYS. How many. */
 static size_t bpf_divide(struct bpf_segment segments[BPF_SEGMENTS], const struct bpf_row *const *sorted, size_t n_rows,
                          uint32_t otherwise)
 {
