@@ -12,9 +12,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
-enum { CONTROLSOCK_NAME_MAX = 64, CONTROLSOCK_BACKLOG = 64 };
+enum { CONTROLSOCK_NAME_MAX = 64, CONTROLSOCK_BACKLOG = 64, CONTROLSOCK_TRIES = 100, CONTROLSOCK_TRY_US = 20000 };
 
 /* Letters, digits, '.', '_' and '-', of which the first is none of the last two or a dot. */
 static bool controlsock_name_valid(const char *name)
@@ -49,16 +50,29 @@ static int controlsock_address(const char *path, const char *name, struct sockad
     return n < 0 || (size_t)n >= sizeof address->sun_path ? -ENAMETOOLONG : 0;
 }
 
-/* Connect to NAME; it waits only where the backlog is full. A descriptor, or -errno: -ENOENT, or -ECONNREFUSED where
- * nobody holds it any more. */
+/* Hold the lock on the directory. 0, or -errno: -EAGAIN: somebody else does, who may never let it go. */
+static int controlsock_lock(int directory)
+{
+    for (int tries = 0; flock(directory, LOCK_EX | LOCK_NB) < 0; tries++) {
+        if (errno != EAGAIN || tries == CONTROLSOCK_TRIES)
+            return -errno;
+        usleep(CONTROLSOCK_TRY_US);
+    }
+    return 0;
+}
+
+/* Connect to NAME; where the backlog is full it waits for a second. A descriptor, or -errno: -ENOENT, -EAGAIN, or
+ * -ECONNREFUSED where nobody holds it any more. */
 static int controlsock_connect(const char *path, const char *name)
 {
+    static const struct timeval patience = {.tv_sec = 1};
     struct sockaddr_un address;
     int result = controlsock_address(path, name, &address);
     int fd = result < 0 ? result : sys_result(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 
     if (fd < 0)
         return fd;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     result = sys_result(connect(fd, (struct sockaddr *)&address, sizeof address));
     if (result == 0)
         return fd;
@@ -69,7 +83,7 @@ static int controlsock_connect(const char *path, const char *name)
 /* Remove NAME where nobody holds it any more. */
 static void controlsock_remove_stale(int directory, const char *path, const char *name)
 {
-    if (flock(directory, LOCK_EX) < 0)
+    if (controlsock_lock(directory) < 0)
         return;
     int fd = controlsock_connect(path, name);
     if (fd == -ECONNREFUSED)
@@ -89,10 +103,9 @@ static int controlsock_listen(int directory, const char *path, const char *name)
     if (fd < 0)
         return fd;
     controlsock_remove_stale(directory, path, name);
-    if (flock(directory, LOCK_EX) < 0)
-        result = -errno;
-    else if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(address.sun_path, 0700) < 0 ||
-             listen(fd, CONTROLSOCK_BACKLOG) < 0)
+    result = controlsock_lock(directory);
+    if (result == 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(address.sun_path, 0700) < 0 ||
+                        listen(fd, CONTROLSOCK_BACKLOG) < 0))
         result = -errno;
     flock(directory, LOCK_UN);
     if (result == 0)
