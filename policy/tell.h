@@ -41,6 +41,7 @@ static void event_of_destination(struct event *event, const struct destination *
                                  bool binds)
 {
     char endpoint[IP_ENDPOINT_MAX];
+    bool undecided = decision.verdict == VERDICT_DENY && decision.rule < 0;
 
     event->verdict = decision.verdict;
     event_name_rule(event, decision.rule);
@@ -48,9 +49,9 @@ static void event_of_destination(struct event *event, const struct destination *
         snprintf(event->protocol, sizeof event->protocol, "unix");
         snprintf(event->address, sizeof event->address, "%.*s", EVENT_NAME, unix_target.name);
         snprintf(event->subject, sizeof event->subject, "unix %.*s", EVENT_NAME, unix_target.name);
-        /* The name may be the command's choice, and the option one that somebody has a shell read. */
+        /* The name may be the command's choice, and the option one that somebody has a shell read. It is whole. */
         const char *quote = strpbrk(event->address, " \t\n$`\"\\;&|<>()*?[]{}~#!'") != NULL ? "'" : "";
-        if (decision.verdict == VERDICT_DENY && decision.rule < 0 && strchr(event->address, '\'') == NULL)
+        if (undecided && strchr(event->address, '\'') == NULL && strlen(event->address) == unix_target.name_len)
             snprintf(event->allow, sizeof event->allow, "--net-allow %sunix://%.*s%s", quote, EVENT_NAME,
                      event->address, quote);
         return;
@@ -66,13 +67,14 @@ static void event_of_destination(struct event *event, const struct destination *
     event->port = to->port;
     ip_endpoint_format(endpoint, sizeof endpoint, to->addr, to->port);
     snprintf(event->subject, sizeof event->subject, "%s %s", event->protocol, endpoint);
+    undecided = undecided && to->protocol < PROTOCOLS;
     if (to->steered && !settings.allow_steering)
         snprintf(event->allow, sizeof event->allow, "--allow-steering");
-    else if (decision.verdict == VERDICT_DENY && decision.rule < 0 && to->protocol < PROTOCOLS && binds && to->any_port)
+    else if (undecided && binds && to->any_port)
         snprintf(event->allow, sizeof event->allow, "--net-allow-bind '%s*'", scheme_of(to->protocol));
-    else if (decision.verdict == VERDICT_DENY && decision.rule < 0 && to->protocol < PROTOCOLS && binds)
+    else if (undecided && binds)
         snprintf(event->allow, sizeof event->allow, "--net-allow-bind %s%u", scheme_of(to->protocol), to->port);
-    else if (decision.verdict == VERDICT_DENY && decision.rule < 0 && to->protocol < PROTOCOLS)
+    else if (undecided && (to->port > 0 || to->any_port || to->protocol == PROTOCOL_ICMP)) /* no rule is for port 0 */
         snprintf(event->allow, sizeof event->allow, "--net-allow %s%s", scheme_of(to->protocol), endpoint);
 }
 

@@ -98,10 +98,7 @@ static struct decision decide(const struct destination *to)
 /* The verdict on joining a multicast group: it has no port, so a rule for any port of that address permits it. */
 static struct decision decide_group(const struct destination *to)
 {
-    struct destination group = *to;
-
-    group.any_port = true;
-    struct decision decision = decide(&group);
+    struct decision decision = decide(to);
     bool denied = policy_find_denied(to->protocol, to->addr, 0) >= 0 || decision.rule >= RULE_LIVE;
     if (decision.verdict == VERDICT_DENY && !denied && to->protocol < PROTOCOLS &&
         ipset_covers(&policy.sets[LIST_ALLOW][to->protocol][to->addr.version == 6], to->addr))

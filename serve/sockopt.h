@@ -49,9 +49,9 @@ static uint64_t execute_join(const struct request *r, const void *value, socklen
 
     *result = pin_option_bytes(r->pin) > JOINS_BYTES_MAX
                   ? -ENOMEM : sys_result(setsockopt(r->pin, (int)r->args[1], (int)r->args[2], value, len));
+    if (here.closer.groups++ == CLOSER_GROUPS_MAX)
+        here.closer.lingers = true;
     uint64_t taken = clock_us() - start;
-    here.closer.groups += *result == 0;
-    here.closer.lingers = here.closer.lingers || here.closer.groups > CLOSER_GROUPS_MAX;
     return taken < SLOW_EACH_US ? 0 : start + 4 * taken;
 }
 
@@ -70,7 +70,7 @@ static struct outcome call_join(struct request *r)
     r->later = clock_us() < free_at;
     if (r->later)
         return (struct outcome){PEND, 0};
-    r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_UDP}; /* TCP sockets can join, too */
+    r->to = (struct destination){.kind = DESTINATION_IP, .protocol = PROTOCOL_UDP, .any_port = true};
     if (socket_is(r->kind, IPPROTO_ICMP) || socket_is(r->kind, IPPROTO_ICMPV6))
         r->to.protocol = PROTOCOL_ICMP;
     if (socket_is_ip(r->kind) &&

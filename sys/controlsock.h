@@ -50,22 +50,22 @@ static int controlsock_address(const char *path, const char *name, struct sockad
     return n < 0 || (size_t)n >= sizeof address->sun_path ? -ENAMETOOLONG : 0;
 }
 
-/* Hold the lock on the directory. 0, or -errno: -EAGAIN: somebody else does, who may never let it go. */
+/* Hold the lock on the directory. 0, or -EAGAIN: somebody else does, who may never let it go. */
 static int controlsock_lock(int directory)
 {
     for (int tries = 0; flock(directory, LOCK_EX | LOCK_NB) < 0; tries++) {
-        if (errno != EAGAIN || tries == CONTROLSOCK_TRIES)
-            return -errno;
+        if (tries == CONTROLSOCK_TRIES)
+            return -EAGAIN;
         usleep(CONTROLSOCK_TRY_US);
     }
     return 0;
 }
 
-/* Connect to NAME; where the backlog is full it waits for a second. A descriptor, or -errno: -ENOENT, -EAGAIN, or
- * -ECONNREFUSED where nobody holds it any more. */
+/* Connect to NAME; where the backlog is full, or later a buffer, it waits for 3 s. A descriptor, or -errno: -ENOENT,
+ * -EAGAIN, or -ECONNREFUSED where nobody holds it any more. */
 static int controlsock_connect(const char *path, const char *name)
 {
-    static const struct timeval patience = {.tv_sec = 1};
+    static const struct timeval patience = {.tv_sec = 3};
     struct sockaddr_un address;
     int result = controlsock_address(path, name, &address);
     int fd = result < 0 ? result : sys_result(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -104,8 +104,8 @@ static int controlsock_listen(int directory, const char *path, const char *name)
         return fd;
     controlsock_remove_stale(directory, path, name);
     result = controlsock_lock(directory);
-    if (result == 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(address.sun_path, 0700) < 0 ||
-                        listen(fd, CONTROLSOCK_BACKLOG) < 0))
+    if (result == 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+                        chmod(address.sun_path, 0700) < 0 || listen(fd, CONTROLSOCK_BACKLOG) < 0))
         result = -errno;
     flock(directory, LOCK_UN);
     if (result == 0)

@@ -1,8 +1,8 @@
 /* impostor - listen in the place of a control socket, and answer who asks there (threats row 53)
  *
  * usage: impostor PATH ended | threads | FROM. `sandlock restrict` would believe it: who listened has ended, or is a
- * process with threads, for which the supervisor listens. FROM, a path: nobody is accepted, and everybody would wait; it
- * listens there first, since who is inside can't connect to a control socket. */
+ * process with threads, for which the supervisor listens. FROM, a path: nobody is accepted, and everybody would wait;
+ * it listens there first, since who is inside can't connect to a control socket. */
 #include "attack.h"
 
 #include <pthread.h>
