@@ -153,7 +153,8 @@ static struct outcome bind_unix(struct request *r)
     bool elsewhere = files_are_chosen() || settings.chroot != NULL;
     bool continues = !policy.open[PROTOCOL_UDP] || elsewhere || caller_is_alone(r);
 
-    unix_own_add(&unix_own, r->pin);
+    uint64_t cookie = unix_own_add(&unix_own, r->pin);
+    unix_own.holders[cookie % UNIX_HOLDERS] = (struct unix_holder){cookie, r->tid, (int)r->args[0]};
     r->later = bind_name_waits(r) || (!continues && start < unix_own.free_at);
     if (r->later || continues)
         return (struct outcome){r->later ? PEND : CONTINUE, 0};

@@ -12,10 +12,8 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 /* The command has this socket alone from now on. */
 static void made_drop(struct pintable_entry *entry)
@@ -31,8 +29,9 @@ static bool made_listens(const struct request *r, struct outcome outcome)
     union address name;
     socklen_t len = sizeof name;
 
-    if (r->kind.domain == AF_UNIX && (getsockname(r->pin, &name.any, &len) < 0 ||
-                                      len <= offsetof(struct sockaddr_un, sun_path) || name.local.sun_path[0] == 0))
+    name.local.sun_path[0] = 0;
+    getsockname(r->pin, &name.any, &len);
+    if (r->kind.domain == AF_UNIX && name.local.sun_path[0] == 0)
         return false;
     return outcome.what == CONTINUE || sys_socket_option(r->pin, SOL_SOCKET, SO_ACCEPTCONN) > 0;
 }

@@ -54,16 +54,16 @@ static void unix_own_mark(const struct unixdiag_socket *found, void *own)
     cookieset_mark(own, found->cookie);
 }
 
-/* A socket is about to be bound by a process of ours, or may be by the kernel itself. One that is bound already, by
- * whomever, stays what it is. */
-static void unix_own_add(struct unix_own *own, int pin)
+/* A socket is about to be bound by a process of ours, or may be by the kernel itself: its cookie. One that is bound
+ * already, by whomever, stays what it is: 0. */
+static uint64_t unix_own_add(struct unix_own *own, int pin)
 {
     union address bound;
     socklen_t len = sizeof bound;
     uint64_t cookie = pin_cookie(pin);
 
     if (getsockname(pin, &bound.any, &len) < 0 || len > sizeof bound.any.sa_family || cookie == 0)
-        return;
+        return 0;
     uint64_t start = own->sockets.n == COOKIESET_MAX ? clock_us() : 0;
     if (start > own->sweep_at) { /* forget those that are closed */
         if (unixdiag_each(NULL, unix_own_mark, &own->sockets) == 0)
@@ -71,6 +71,7 @@ static void unix_own_add(struct unix_own *own, int pin)
         own->sweep_at = clock_rest(start);
     }
     cookieset_add(&own->sockets, cookie); /* where it is full, a stranger's */
+    return cookie;
 }
 
 /* What was found of the target's address: who holds it. Abstract names are told apart by type, and what a stream server

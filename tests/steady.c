@@ -1,5 +1,6 @@
 /* steady - one kind of call, again and again, for tests/steady.test: steady KIND COUNT, to port 1 of 127.0.0.1, or of
- * the unspecified address, which means it, or to the other end of a pair, by a process with threads
+ * the unspecified address, which means it, to the other end of a pair, by a process with threads, or to an abstract
+ * name of its own
  *
  * A stream's connect is refused there; anything else is taken. Exit status 1 when a call answers otherwise. */
 #define _GNU_SOURCE
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static struct sockaddr_in to = {.sin_family = AF_INET};
@@ -61,6 +63,22 @@ static bool call_sendmsg_paired(int fd)
     return sendmsg(pair[0], &to_peer, 0) == sizeof payload && read(pair[1], got, sizeof got) == sizeof payload;
 }
 
+/* To a listener of its own, at an abstract name that nobody had before. */
+static bool call_connect_abstract(int fd)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof name;
+    int server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    bool done = bind(server, (struct sockaddr *)&name, sizeof name.sun_family) == 0 && listen(server, 1) == 0 &&
+                getsockname(server, (struct sockaddr *)&name, &len) == 0 &&
+                connect(client, (struct sockaddr *)&name, len) == 0;
+
+    (void)fd;
+    close(client);
+    close(server);
+    return done;
+}
+
 /* Past libc: musl's is a loop of sendmsg. */
 static bool call_sendmmsg(int fd)
 {
@@ -77,6 +95,7 @@ static const struct {
     {"udp-connect-unspecified", SOCK_DGRAM, call_connect, INADDR_ANY},
     {"sendto", SOCK_DGRAM, call_sendto, INADDR_LOOPBACK},
     {"sendmsg", SOCK_DGRAM, call_sendmsg, INADDR_LOOPBACK},
+    {"abstract-connect", SOCK_DGRAM, call_connect_abstract, INADDR_LOOPBACK},
     {"sendmsg-paired", SOCK_DGRAM, call_sendmsg_paired, INADDR_LOOPBACK},
     {"sendmmsg", SOCK_DGRAM, call_sendmmsg, INADDR_LOOPBACK},
     {"tcp-connect", SOCK_STREAM, call_refused, INADDR_LOOPBACK},
