@@ -13,7 +13,7 @@ enum stranger {
     STRANGER_UNIX,      /* a unix stream or seqpacket socket: it sends to its peer alone, as TCP does */
     STRANGER_TCP,       /* bound, or connecting */
     STRANGER_CONNECTED, /* TCP, also where one end is closed already */
-    STRANGER_LISTENING, /* TCP */
+    STRANGER_LISTENING, /* TCP or unix */
     STRANGER_LATER,     /* not now: that takes long to find out, and has a quarter of our time */
 };
 
@@ -49,10 +49,10 @@ static enum stranger stranger_find(int64_t inode, struct inetdiag_socket *told)
     if (start < free_at)
         return STRANGER_LATER;
     int type = unixdiag_type((uint32_t)inode);
-    if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
-        search.found = STRANGER_UNIX;
-    else if (type < 0)
+    if (type < 0)
         inetdiag_each(IPPROTO_TCP, ~0u, 0, 0, stranger_take, &search);
+    else if (type != SOCK_DGRAM)
+        search.found = type == UNIXDIAG_LISTEN ? STRANGER_LISTENING : STRANGER_UNIX;
     free_at = clock_rest(start);
     return search.found;
 }

@@ -150,10 +150,13 @@ static int unixdiag_each(const struct unixdiag_key *key, void (*found)(const str
 
 static void unixdiag_take_type(const struct nlmsghdr *message, void *type)
 {
-    *(int *)type = unixdiag_describe(message).type;
+    const struct unix_diag_msg *told = NLMSG_DATA(message);
+
+    *(int *)type = told->udiag_state == UNIXDIAG_LISTEN ? UNIXDIAG_LISTEN : told->udiag_type;
 }
 
-/* The type (SOCK_*) of the unix socket that has this inode in /proc/PID/fd. -ENOENT: there is none; other -errno. */
+/* The type (SOCK_*) of the unix socket that has this inode in /proc/PID/fd; of one that listens UNIXDIAG_LISTEN.
+ * -ENOENT: there is none; other -errno. */
 static int unixdiag_type(uint32_t inode)
 {
     struct {
