@@ -263,6 +263,7 @@ static struct outcome call_listen(struct request *r)
     r->later = result == -EAGAIN;
     if (r->later)
         return (struct outcome){PEND, 0};
+    here.closer.lingers = here.closer.lingers || socket_is(r->kind, IPPROTO_TCP);
     if (settings.port_remap && result == 0 && socket_is(r->kind, IPPROTO_TCP))
         remap_note(r, r->to.port);
     if (result == 0)

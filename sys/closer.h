@@ -18,7 +18,7 @@
 /* The helper shares our descriptor table, and nothing else but a pipe that tells it which ones to close, and one that
  * tells us that it has done so. */
 struct closer {
-    bool lingers;       /* can a socket wait for the network (closer_lingers)? While none can, none is closed here */
+    bool lingers;       /* can a TCP socket wait for the network (closer_lingers), or have many wait for it? */
     int requests, pipe; /* the first one's read and write end, owned; < 0: there is none yet */
     int closed, done;   /* the second one's, a byte for each */
     unsigned waiting;   /* for how many there was none yet */
@@ -132,11 +132,18 @@ static bool closer_lingers(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff && linger.l_linger != 0;
 }
 
-/* Close a socket, without waiting. local: it is a unix socket, whose queue may hold those that linger. Nearly none of
- * them waits: it is closed when this returns, as the caller may close it, too, and want its name for another. */
+/* Close a socket, without waiting. local: it is a unix socket, whose queue, if it has one, may hold whatever closes
+ * slowly; a listener's is ended connection by connection. Nearly none of them waits: it is closed when this returns, as
+ * the caller may close it, too, and want its name for another. */
 static void closer_release(struct closer *closer, int fd, bool local)
 {
-    if (!closer->lingers || (!local && !closer_lingers(fd))) {
+    struct pollfd queue = {.fd = fd, .events = POLLIN};
+    bool asks = !local && closer->lingers, lingers = asks && closer_lingers(fd);
+    bool queues = local || (asks && sys_socket_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0);
+
+    if (queues)
+        poll(&queue, 1, 0);
+    if (!lingers && !(queue.revents & POLLIN)) {
         close(fd);
         return;
     }

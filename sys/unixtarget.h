@@ -131,8 +131,10 @@ static int unix_target_hold(struct unix_target *target, struct unix_own *own, co
 /* What is held of a target is given up. */
 static void unix_target_let_go(struct unix_target *target, struct unix_own *own)
 {
-    if (target->held >= 0)
+    if (target->held >= 0 && own->closer->lingers)
         closer_release(own->closer, target->held, true);
+    else if (target->held >= 0)
+        close(target->held);
     target->held = -1;
 }
 

@@ -1,8 +1,9 @@
 /* hog - have the supervisor work for long on single calls (threats row 23)
  *
  * usage: hog groups | links | opens | threads | descriptors | requests | ports | udp-ports | receivers | told | joins |
- * leaves. Many processes make a call each that takes the kernel milliseconds and more. The others must not notice: to
- * one of their connects the supervisor may come after PATIENCE seconds of its own work. */
+ * leaves | queue. Many processes make a call each that takes the kernel milliseconds and more, or one has the
+ * supervisor close what takes long. The others must not notice: to one of their connects the supervisor may come after
+ * PATIENCE seconds of its own work. */
 #include "attack.h"
 #include "others.h"
 
@@ -19,7 +20,7 @@
 
 enum { GROUPS = 65536, LINKS = 38, LINK_BYTES = 4000, REQUESTS = 200000, DESCRIPTORS = 20000, PORTS = 30000,
        THREADS = 20000, RECEIVERS = 10000, CROWDED_PORT = 7410, LOOKS = 20, MORE_LOOKS = 80, LOOK_US = 100000,
-       SYN_SENT = 1 << 2 };
+       LISTENERS = 30, BACKLOG = 4096, SYN_SENT = 1 << 2 };
 static const double PATIENCE = 0.4;
 
 /* Each of so many processes does this again and again, or once and stays. */
@@ -398,6 +399,71 @@ static void leave_many(unsigned sockets)
     }
 }
 
+/* A listener, connected to by as many as it may have waiting. */
+static int make_listener(void)
+{
+    struct sockaddr_in at = at4(PERMITTED, 0);
+    socklen_t len = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (bind(listener, (struct sockaddr *)&at, len) < 0 || listen(listener, BACKLOG) < 0 ||
+        getsockname(listener, (struct sockaddr *)&at, &len) < 0)
+        broken("no listener: %s", strerror(errno));
+    for (unsigned i = 0; i < many(BACKLOG); i++) {
+        int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+        connect(s, (struct sockaddr *)&at, sizeof at);
+        close(s);
+    }
+    return listener;
+}
+
+/* Pass these on, and close them. */
+static void pass_on(int by, const int *fds, unsigned n)
+{
+    struct {
+        struct cmsghdr header;
+        int rights[LISTENERS];
+    } control = {.header = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct iovec part = {"", 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
+
+    message.msg_controllen = control.header.cmsg_len = (socklen_t)CMSG_LEN(n * sizeof *fds);
+    memcpy(control.rights, fds, n * sizeof *fds);
+    if (sendmsg(by, &message, 0) < 0)
+        broken("nothing is passed on: %s", strerror(errno));
+    for (unsigned i = 0; i < n; i++)
+        close(fds[i]);
+}
+
+static void *wait_to_send(void *unused)
+{
+    static char bytes[4 << 20];
+    struct iovec part = {bytes, sizeof bytes};
+
+    sendmsg(pair[0], &(struct msghdr){.msg_iov = &part, .msg_iovlen = 1}, MSG_NOSIGNAL);
+    return unused;
+}
+
+/* The supervisor has the last descriptor of a unix socket, for a send that waits: closing it closes all that was passed
+ * on to it, and a listener ends what waits there, one by one. */
+static void close_queue(void)
+{
+    int listeners[LISTENERS];
+    pthread_t waiting;
+
+    make_pair();
+    for (unsigned i = 0; i < LISTENERS; i++)
+        listeners[i] = make_listener();
+    pass_on(pair[1], listeners, LISTENERS);
+    pthread_create(&waiting, NULL, wait_to_send, NULL);
+    usleep(LOOK_US);
+    close(pair[0]);
+    close(pair[1]);
+    for (int i = 0; i < LOOKS; i++)
+        others_wait("queue", PATIENCE);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc == 2 ? argv[1] : "";
@@ -446,6 +512,8 @@ int main(int argc, char **argv)
         sleep(10);
     } else if (strcmp(what, "leaves") == 0) {
         leave_many(8);
+    } else if (strcmp(what, "queue") == 0) {
+        close_queue();
     } else {
         broken("usage: hog WHAT");
     }
