@@ -202,9 +202,10 @@ struct bpf_segment {
 
 static void bpf_add_segment(struct bpf_segment *segments, size_t *n, struct bpf_segment segment)
 {
-    const struct bpf_segment *before = &segments[*n - 1];
+    bool goes_on = *n > 0 && segment.n_rows == 0 && segments[*n - 1].n_rows == 0 &&
+                   segments[*n - 1].result == segment.result;
 
-    if (*n == 0 || segment.n_rows > 0 || before->n_rows > 0 || before->result != segment.result)
+    if (!goes_on)
         segments[(*n)++] = segment;
 }
 

@@ -128,7 +128,7 @@ static int unix_target_hold(struct unix_target *target, struct unix_own *own, co
     return 0;
 }
 
-/* What is held of a target is given up. */
+/* What is held of a target is given up. It is asked for its queue only where sockets may be slow to close. */
 static void unix_target_let_go(struct unix_target *target, struct unix_own *own)
 {
     if (target->held >= 0 && own->closer->lingers)
